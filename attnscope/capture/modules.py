@@ -1,0 +1,52 @@
+"""Which module is running, and what it is called."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from torch import nn
+
+
+class ModuleStack:
+    """The modules whose forward is under way, outermost first."""
+
+    def __init__(self, model: nn.Module) -> None:
+        self._names = {id(module): name for name, module in model.named_modules()}
+        self._model = model
+        self._running: list[nn.Module] = []
+
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        """Hook every module of the model; all hooks are gone on every way out."""
+        handles = []
+        try:
+            for module in self._model.modules():
+                handles.append(module.register_forward_pre_hook(self._enter))
+                handles.append(module.register_forward_hook(self._leave, always_call=True))
+            yield
+        finally:
+            for handle in handles:
+                handle.remove()
+            self._running.clear()
+
+    def _enter(self, module: nn.Module, args: Any) -> None:
+        self._running.append(module)
+
+    def _leave(self, module: nn.Module, args: Any, output: Any) -> None:
+        if self._running and self._running[-1] is module:
+            self._running.pop()
+
+    def name(self, module: nn.Module | None = None) -> str:
+        """The qualified name of a module, by default of the innermost one running."""
+        if module is None:
+            module = self._running[-1] if self._running else self._model
+        return self._names.get(id(module), type(module).__name__)
+
+
+def layer_number(name: str) -> int | None:
+    """The decoder layer in a module's name: the 3 in `model.layers.3.self_attn`."""
+    found = re.search(r"(?:^|\.)(\d+)(?:\.|$)", name)
+    return int(found.group(1)) if found else None

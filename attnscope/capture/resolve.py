@@ -1,0 +1,114 @@
+"""From what was offered and what was received to one record.
+
+The kernel's own arguments are the witness. Where exactly one kernel was not seen inside an
+interface call, the offered arguments stand in, the record says so in `kernel` and `mask_form`, and
+the recomputation against the kernel's output decides whether they were what it used.
+"""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+from typing import Any
+
+from torch import Tensor
+
+from attnscope.capture.interface import InterfaceCall
+from attnscope.capture.received import Received, mask_words
+from attnscope.masks import Mask, additive, blocks, causal, dense, everything
+from attnscope.records import AttentionCall, Offered
+
+Result = tuple[Tensor, Tensor | None]
+
+
+def at_interface(
+    index: int, layer: int, module: str, call: InterfaceCall, seen: list[Received], result: Result
+) -> AttentionCall:
+    """The record of a call that went through transformers' attention interface."""
+    queries = call.query.shape[2]
+    if len(seen) == 1 and seen[0].output.shape[2] == queries:
+        kernel = _grouped(_explained(seen[0], call), call)
+    else:
+        kernel = _from_offer(call, " + ".join(one.kernel for one in seen) or "unseen kernel")
+    output = result[0].detach()
+    if output.ndim == 4 and output.shape[1] == queries:
+        kernel = replace(kernel, output=output.transpose(1, 2))
+    if kernel.weights is None and _is_weights(result[1], kernel):
+        kernel = replace(kernel, weights=result[1])
+    return outside(index, layer, module, kernel, call.offered)
+
+
+def outside(
+    index: int, layer: int, module: str, kernel: Received, offered: Offered | None = None
+) -> AttentionCall:
+    """The record of a call that torch's own functions showed."""
+    witness: dict[str, Any] = {one.name: getattr(kernel, one.name) for one in fields(kernel)}
+    return AttentionCall(index=index, layer=layer, module=module, offered=offered, **witness)
+
+
+def _explained(kernel: Received, call: InterfaceCall) -> Received:
+    """Fill in what the kernel's spy could not see from the interface."""
+    if kernel.query is None:  # its softmax was seen, the steps before it were not understood
+        query, key, value = call.query.detach(), call.key.detach(), call.value.detach()
+        scale = call.offered.scale
+        kernel = replace(
+            kernel,
+            query=query,
+            key=key,
+            value=value,
+            scale=query.shape[-1] ** -0.5 if scale is None else scale,
+            softcap=call.offered.softcap,
+            unexplained=None,
+        )
+    if kernel.kernel == "flex_attention" and call.offered.sinks is not None:
+        # transformers applies sinks to flex's own output
+        kernel = replace(kernel, sinks=call.offered.sinks.detach())
+    return kernel
+
+
+def _grouped(kernel: Received, call: InterfaceCall) -> Received:
+    """Undo the repetition of key/value heads, which eager and masked sdpa make."""
+    repeats, rest = divmod(kernel.value.shape[1], call.value.shape[1])
+    if repeats <= 1 or rest or kernel.key is None:
+        return kernel
+    return replace(kernel, key=kernel.key[:, ::repeats], value=kernel.value[:, ::repeats])
+
+
+def _from_offer(call: InterfaceCall, kernel: str) -> Received:
+    offered = call.offered
+    mask, form = _offered_mask(call)
+    floats = isinstance(offered.mask, Tensor) and offered.mask.is_floating_point()
+    bias = (offered.mask.detach(),) if floats else ()
+    if offered.position_bias is not None:
+        bias = (*bias, offered.position_bias.detach())
+    return Received(
+        kernel=kernel,
+        query=call.query.detach(),
+        key=call.key.detach(),
+        value=call.value.detach(),
+        mask=mask,
+        mask_form=f"{form} as offered; the kernel's own call was not seen",
+        scale=call.query.shape[-1] ** -0.5 if offered.scale is None else offered.scale,
+        softcap=offered.softcap,
+        bias=bias,
+        sinks=None if offered.sinks is None else offered.sinks.detach(),
+        output=call.query.detach(),  # replaced by the interface's own
+    )
+
+
+def _offered_mask(call: InterfaceCall) -> tuple[Mask, str]:
+    mask, is_causal = call.offered.mask, call.offered.is_causal
+    if is_causal is None:
+        is_causal = bool(getattr(call.module, "is_causal", True))
+    is_causal = is_causal and call.query.shape[2] > 1
+    form = mask_words(mask, is_causal)
+    if mask is None:
+        return (causal() if is_causal else everything()), form
+    if not isinstance(mask, Tensor):
+        return blocks(mask), form
+    return (additive(mask) if mask.is_floating_point() else dense(mask.bool())), form
+
+
+def _is_weights(returned: Tensor | None, kernel: Received) -> bool:
+    """Kernels return weights, None, or (flex on a GPU) the log-sum-exp of each row."""
+    shape = (*kernel.output.shape[:3], kernel.value.shape[2])
+    return returned is not None and tuple(returned.shape) == shape

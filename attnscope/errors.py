@@ -1,0 +1,38 @@
+"""What goes wrong, told in one line: what, where, and what to do next."""
+
+from __future__ import annotations
+
+
+class AttnscopeError(Exception):
+    """A failure that its reader can act on; the command line prints it as one line, exit code 2.
+
+    `message` says what went wrong and where; `hint` says what to do next (may be empty).
+    """
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.hint}".strip()
+
+
+class LoadError(AttnscopeError):
+    """The model, its tokenizer or its weights could not be loaded."""
+
+
+class PromptError(AttnscopeError):
+    """The prompt cannot be turned into tokens that this model takes."""
+
+
+class CaptureError(AttnscopeError):
+    """The model ran, or should have run, but its attention could not be recorded."""
+
+
+class SelectionError(AttnscopeError):
+    """A layer, head or query was asked for that this run does not have."""
+
+
+class OutputError(AttnscopeError):
+    """The result could not be written where it was asked for."""

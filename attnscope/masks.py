@@ -1,0 +1,165 @@
+"""Masks as predicates on indices: which key a query may see.
+
+A predicate has the signature of transformers' and FlexAttention's mask functions,
+`(batch, head, query, key) -> bool`, on index tensors that broadcast against each other.
+Dense tensors are derived from predicates, a block of rows at a time, so that a mask over N
+tokens never has to exist as N x N cells.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Bool
+from torch import Tensor
+
+Predicate = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
+
+PENALTY = -9e3
+"""An additive term at or below this closes a cell. Today's masks add the dtype's minimum or -inf,
+older ones -1e4 or -1e9. A closed cell keeps its finite term in the recomputation, so a score that
+beats it still shows up as weight."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mask:
+    """Which key each query may see, as a predicate on (batch, head, query, key)."""
+
+    predicate: Predicate
+    """True where the query may see the key."""
+    batches: int = 1
+    """Number of batch rows the predicate tells apart; 1 when all rows share one mask."""
+    heads: int = 1
+    """Number of heads the predicate tells apart; 1 when all heads share one mask."""
+
+    def rows(
+        self, start: int, stop: int, keys: int, device: torch.device | str = "cpu"
+    ) -> Bool[Tensor, "batch head query key"]:
+        """The queries start..stop-1 against the keys 0..keys-1, as booleans.
+
+        Shape (batches, heads, stop - start, keys).
+        """
+        batch = torch.arange(self.batches, device=device)[:, None, None, None]
+        head = torch.arange(self.heads, device=device)[None, :, None, None]
+        query = torch.arange(start, stop, device=device)[None, None, :, None]
+        key = torch.arange(keys, device=device)[None, None, None, :]
+        allowed = self.predicate(batch, head, query, key)
+        return allowed.expand(self.batches, self.heads, stop - start, keys)
+
+    def __and__(self, other: Mask) -> Mask:
+        return self._join(other, torch.logical_and)
+
+    def __or__(self, other: Mask) -> Mask:
+        return self._join(other, torch.logical_or)
+
+    def __invert__(self) -> Mask:
+        return Mask(
+            predicate=lambda *index: ~self.predicate(*index),
+            batches=self.batches,
+            heads=self.heads,
+        )
+
+    def _join(self, other: Mask, operation: Callable[[Tensor, Tensor], Tensor]) -> Mask:
+        return Mask(
+            predicate=lambda *index: operation(self.predicate(*index), other.predicate(*index)),
+            batches=max(self.batches, other.batches),
+            heads=max(self.heads, other.heads),
+        )
+
+
+def everything() -> Mask:
+    """Every query sees every key."""
+    return Mask(predicate=lambda batch, head, query, key: (query >= 0) & (key >= 0))
+
+
+def causal(offset: int = 0) -> Mask:
+    """Each query sees the keys at or before its own position.
+
+    `offset` is the position of query 0 among the keys: 0 aligns the diagonal with the top left
+    (torch's `is_causal`), keys - queries with the bottom right (flash kernels).
+    """
+    return Mask(predicate=lambda batch, head, query, key: key <= query + offset)
+
+
+def sliding(window: int, offset: int = 0) -> Mask:
+    """Each query sees its own position and the window - 1 keys before it; no limit ahead."""
+    return Mask(predicate=lambda batch, head, query, key: key > query + offset - window)
+
+
+def padding(real: Bool[Tensor, "batch key"]) -> Mask:
+    """The keys that are real tokens in their batch row."""
+    return Mask(
+        predicate=lambda batch, head, query, key: real[_clamp(batch, real.shape[0]), key],
+        batches=real.shape[0],
+    )
+
+
+def dense(allowed: Tensor) -> Mask:
+    """A boolean tensor of shape (batch|1, head|1, query|1, key), True where visible.
+
+    Leading dimensions may be missing, as torch's kernels allow.
+    """
+    cells = allowed[(None,) * (4 - allowed.ndim)] if allowed.ndim < 4 else allowed
+
+    def look_up(batch: Tensor, head: Tensor, query: Tensor, key: Tensor) -> Tensor:
+        index = zip((batch, head, query, key), cells.shape, strict=True)
+        return cells[tuple(_clamp(axis, size) for axis, size in index)]
+
+    return Mask(predicate=look_up, batches=cells.shape[0], heads=cells.shape[1])
+
+
+def additive(bias: Tensor) -> Mask:
+    """The cells that an additive float mask leaves open; see `PENALTY`.
+
+    Shape as for `dense`.
+    """
+    return dense(bias > PENALTY)
+
+
+def blocks(block_mask: Any) -> Mask:
+    """A FlexAttention BlockMask as its kernel reads it: full blocks, and in partial blocks the
+    cells that its predicate allows. (`to_dense()` has one cell a block and hides the difference.)
+    """
+    shape = (block_mask.shape[0], block_mask.shape[1])
+    rows_per_block, keys_per_block = block_mask.BLOCK_SIZE
+    key_blocks = -(-block_mask.shape[-1] // keys_per_block)
+    partial = _block_table(block_mask.kv_num_blocks, block_mask.kv_indices, key_blocks)
+    full = torch.zeros_like(partial)
+    if block_mask.full_kv_num_blocks is not None:
+        full = _block_table(
+            block_mask.full_kv_num_blocks, block_mask.full_kv_indices, key_blocks
+        )
+
+    def look_up(batch: Tensor, head: Tensor, query: Tensor, key: Tensor) -> Tensor:
+        table = (
+            _clamp(batch, partial.shape[0]),
+            _clamp(head, partial.shape[1]),
+            query // rows_per_block,
+            key // keys_per_block,
+        )
+        inside = _vectorised(block_mask.mask_mod, batch, head, query, key)
+        return full[table] | (partial[table] & inside)
+
+    return Mask(predicate=look_up, batches=shape[0], heads=shape[1])
+
+
+def _clamp(index: Tensor, size: int) -> Tensor:
+    return index if size > 1 else torch.zeros_like(index)
+
+
+def _block_table(counts: Tensor, indices: Tensor, key_blocks: int) -> Tensor:
+    """FlexAttention's per-row lists of key blocks, as a boolean table over all key blocks."""
+    listed = torch.arange(indices.shape[-1], device=indices.device) < counts[..., None]
+    table = torch.zeros(*indices.shape[:-1], key_blocks, dtype=torch.int32, device=indices.device)
+    return table.scatter_add_(-1, indices.long(), listed.int()) > 0
+
+
+def _vectorised(mask_mod: Predicate, *index: Tensor) -> Tensor:
+    """Evaluate a FlexAttention predicate, which is written for scalars, on whole index ranges."""
+    mapped: Any = mask_mod
+    for axis in (3, 2, 1, 0):
+        mapped = torch.vmap(mapped, in_dims=tuple(0 if axis == i else None for i in range(4)))
+    return mapped(*(axis.reshape(-1) for axis in index))

@@ -1,0 +1,1 @@
+"""Pure tensor mathematics over records: no model, no I/O."""

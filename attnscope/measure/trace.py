@@ -1,0 +1,130 @@
+"""One head in full, and one of its queries step by step."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from attnscope.masks import Mask
+from attnscope.measure.attention import bias_at, output_rows, score_rows, weight_rows
+from attnscope.measure.pooling import pool_size, sums
+from attnscope.records import AttentionCall, HandTrace, HeadFocus, HeadView
+
+_ROWS_AT_ONCE = 1024
+
+
+def one_head(call: AttentionCall, head: int) -> AttentionCall:
+    """The same call with a single query head, for which everything else is cut to fit."""
+    shared = head // (call.heads // call.value.shape[1])
+
+    def cut(tensor: Tensor | None, index: int = head) -> Tensor | None:
+        if tensor is None or tensor.shape[1] == 1:
+            return tensor
+        return tensor[:, index : index + 1]
+
+    mask, score_mod = call.mask, call.score_mod
+    head_of_mask = head if mask.heads > 1 else 0
+    return replace(
+        call,
+        query=cut(call.query),
+        key=cut(call.key, shared),
+        value=call.value[:, shared : shared + 1],
+        mask=Mask(
+            predicate=lambda b, h, q, k: mask.predicate(b, h + head_of_mask, q, k),
+            batches=mask.batches,
+        ),
+        bias=tuple(part for term in call.bias if (part := cut(term)) is not None),
+        score_mod=score_mod and (lambda s, b, h, q, k: score_mod(s, b, h + head, q, k)),
+        sinks=None if call.sinks is None else call.sinks[head : head + 1],
+        output=call.output[:, head : head + 1],
+        weights=cut(call.weights),
+    )
+
+
+def head_view(call: AttentionCall, focus: HeadFocus, reason: str) -> HeadView:
+    """One head's weights over the whole prompt, pooled where it is long."""
+    pool = pool_size(call.keys)
+    single = one_head(call, focus.head)
+    grids = [
+        _view_rows(single, start, min(start + step, call.queries), pool)
+        for step in [pool * max(1, _ROWS_AT_ONCE // pool)]
+        for start in range(0, call.queries, step)
+    ]
+    return HeadView(
+        layer=call.layer,
+        head=focus.head,
+        reason=reason,
+        verified=focus.verified,
+        difference=focus.difference,
+        weights=torch.cat([weights for weights, _ in grids]),
+        future=torch.cat([future for _, future in grids]),
+        pool=pool,
+    )
+
+
+def _view_rows(single: AttentionCall, start: int, stop: int, pool: int) -> tuple[Tensor, Tensor]:
+    rows = weight_rows(single, start, stop)
+    weights = torch.zeros(stop - start, single.keys, dtype=torch.float64)
+    weights[:, : rows.columns] = rows.weights[0].cpu()
+    position = torch.arange(start, stop)[:, None] + single.offset
+    future = (weights > 0) & (torch.arange(single.keys) > position)
+    queries = torch.ones(stop - start, 1, dtype=torch.float64)
+    shares = sums(weights, pool) / sums(queries, pool)
+    return shares, sums(future.long(), pool) > 0
+
+
+def hand_trace(call: AttentionCall, head: int, query_index: int) -> HandTrace | None:
+    """One query of one head, step by step; None where the scores are not understood."""
+    if call.query is None:
+        return None
+    single = one_head(call, head)
+    start, stop = query_index, query_index + 1
+    rows = weight_rows(single, start, stop)
+    scores = score_rows(single, start, stop, single.keys)[0, 0]
+    bias = bias_at(single, start, stop)
+    scaled = scores if bias is None else scores + bias.reshape(-1, bias.shape[-1])[0]
+    weights = torch.zeros(single.keys, dtype=torch.float64, device=scores.device)
+    weights[: rows.columns] = rows.weights[0, 0]
+    allowed = single.mask.rows(start, stop, single.keys, scores.device)[0, 0, 0]
+    sink = None if single.sinks is None else single.sinks.double()[0]
+    exponentials, sink_part = _exponentials(scaled, weights, sink)
+    dots = replace(single, scale=1.0, softcap=None, score_mod=None)
+    return HandTrace(
+        layer=call.layer,
+        head=head,
+        query_index=query_index,
+        query=_plain(single.query, query_index),
+        dots=score_rows(dots, start, stop, single.keys)[0, 0].cpu(),
+        scale=call.scale,
+        softcap=call.softcap,
+        scaled=scaled.cpu(),
+        allowed=allowed.cpu(),
+        exponentials=exponentials.cpu(),
+        sink=sink_part,
+        denominator=float(exponentials.sum()) + (sink_part or 0.0),
+        weights=weights.cpu(),
+        output=output_rows(single, rows)[0, 0].cpu(),
+        kernel_output=_plain(single.output, query_index),
+    )
+
+
+def _exponentials(
+    scaled: Tensor, weights: Tensor, sink: Tensor | None
+) -> tuple[Tensor, float | None]:
+    """exp(score - largest score that takes part), which is what the softmax adds up."""
+    taking_part = weights > 0
+    if not bool(taking_part.any()):
+        return torch.zeros_like(scaled), None
+    largest = scaled[taking_part].max()
+    if sink is not None:
+        largest = torch.maximum(largest, sink)
+    exponentials = torch.where(taking_part, torch.exp(scaled - largest), 0.0)
+    return exponentials, None if sink is None else math.exp(float(sink - largest))
+
+
+def _plain(tensor: Tensor | None, index: int) -> Tensor:
+    assert tensor is not None
+    return tensor[0, 0, index].double().cpu()

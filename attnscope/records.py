@@ -1,0 +1,326 @@
+"""The frozen records that flow from capture through measure to render.
+
+Axis names are the same everywhere: `layer batch head kv_head query key d d_v vocab`.
+Tensors are detached. `query` and `key` count positions of the same sequence; when there are more
+keys than queries (a cache), the last query is aligned with the last key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from jaxtyping import Bool, Float, UInt8
+from torch import Tensor
+
+from attnscope.masks import Mask
+
+ScoreMod = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor], Tensor]
+"""FlexAttention's hook on one score: (score, batch, head, query, key) -> score."""
+
+Role = Literal[
+    "induction", "duplicate-token", "previous-token", "sink", "self", "local", "broad", "mixed"
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelInfo:
+    """What was loaded, in words that a bug report needs."""
+
+    name: str
+    """As asked for: a bundled name, a hub id or a directory."""
+    architecture: str
+    """The model's class, for example `LlamaForCausalLM`."""
+    parameters: int
+    """Number of parameters, shared ones counted once."""
+    layers: int
+    """Decoder layers according to the config (0 if it does not say)."""
+    heads: int
+    """Query heads a layer according to the config (0 if it does not say)."""
+    kv_heads: int
+    """Key/value heads a layer according to the config; equal to `heads` without grouping."""
+    device: str
+    """Where it runs, for example `cpu` or `cuda:0`."""
+    dtype: str
+    """The parameters' dtype, for example `float32`."""
+    backend: str
+    """The attention implementation it runs: `eager`, `sdpa`, `flex_attention`, …"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tokens:
+    """The prompt as the model reads it. All tuples have one entry a token."""
+
+    ids: tuple[int, ...]
+    """Vocabulary indices, specials included."""
+    texts: tuple[str, ...]
+    """The tokens as text, as they are: may hold control characters and markup."""
+    labels: tuple[str, ...]
+    """The tokens as text that is safe to print, made by `attnscope.text`."""
+    special: tuple[bool, ...]
+    """True for tokens such as a BOS that the tokenizer or a chat template added."""
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offered:
+    """What the model offered at transformers' attention interface, before any kernel saw it."""
+
+    implementation: str
+    """The attention implementation that was asked for, for example `sdpa`."""
+    mask: Any
+    """The mask argument: a tensor, a FlexAttention BlockMask or None."""
+    is_causal: bool | None
+    """The `is_causal` argument, or None where the model passed none."""
+    scale: float | None
+    """The `scaling` argument: factor on query · key."""
+    window: int | None
+    """The `sliding_window` argument, in tokens."""
+    softcap: float | None
+    """The `softcap` argument: scores become softcap · tanh(score / softcap)."""
+    sinks: Tensor | None
+    """The `s_aux` argument: one learned extra logit a head that takes weight and gives no value."""
+    position_bias: Tensor | None
+    """The `position_bias` argument: added to the scores, shape (1|batch, head, query, key)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttentionCall:
+    """One attention computation as the kernel received it, and what came out.
+
+    The weights are `softmax(mask(softcap(scale · query · key) + bias))`, with one more column for
+    the sinks; heads of `query` share the heads of `key` and `value` in equal groups.
+    """
+
+    index: int
+    """Position of this call among the calls of one forward pass, from 0."""
+    layer: int
+    """Decoder layer, from 0; the call's index where no layer can be told."""
+    module: str
+    """Qualified name of the module that made the call, for example `model.layers.3.self_attn`."""
+    kernel: str
+    """What computed it: `scaled_dot_product_attention`, `softmax`, `flex_attention`, …"""
+    query: Float[Tensor, "batch head query d"] | None
+    """None when the scores could not be traced back to a query · key product."""
+    key: Float[Tensor, "batch kv_head key d"] | None
+    """As the kernel received it; None as for `query`."""
+    value: Float[Tensor, "batch kv_head key d_v"]
+    """As the kernel received it."""
+    mask: Mask
+    """What the kernel was really handed, `is_causal` included."""
+    mask_form: str
+    """How the mask arrived, in words: `is_causal`, `boolean tensor`, `BlockMask`, `none`, …"""
+    scale: float
+    """Factor on query · key."""
+    softcap: float | None
+    """Scores become softcap · tanh(score / softcap); None without one."""
+    bias: tuple[Tensor, ...]
+    """Added to the scores; each broadcasts to (batch, head, query, key). Additive masks are among
+    them."""
+    score_mod: ScoreMod | None
+    """FlexAttention's hook; where there is one it stands for `softcap` and `bias`."""
+    sinks: Float[Tensor, " head"] | None
+    """One extra logit a head that the kernel really used."""
+    output: Float[Tensor, "batch head query d_v"]
+    """The kernel's own output."""
+    weights: Float[Tensor, "batch head query key"] | None
+    """The kernel's own weights, if it returned any."""
+    offered: Offered | None
+    """What the model offered at the interface; None for calls made outside it."""
+    unexplained: str | None
+    """Why the scores could not be recomputed, in words; None where they can."""
+
+    @property
+    def queries(self) -> int:
+        """Number of query positions."""
+        return self.output.shape[2]
+
+    @property
+    def keys(self) -> int:
+        """Number of key positions."""
+        return self.value.shape[2]
+
+    @property
+    def heads(self) -> int:
+        """Number of query heads."""
+        return self.output.shape[1]
+
+    @property
+    def offset(self) -> int:
+        """Position of query 0 among the keys."""
+        return self.keys - self.queries
+
+
+CELL_SEEN, CELL_BLOCKED, CELL_FUTURE_SEEN, CELL_FUTURE_BLOCKED = 1, 2, 4, 8
+"""Bits of one cell of a mask map. A cell that stands for a square of tokens is the bitwise OR of
+theirs, so its worst token is never averaged away."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MaskMap:
+    """One distinct delivered mask and the layers that share it."""
+
+    layers: tuple[int, ...]
+    """The layers whose calls were handed this mask."""
+    form: str
+    """How it arrived, in words (see `AttentionCall.mask_form`)."""
+    cells: UInt8[Tensor, "query key"]
+    """`CELL_…` bits; one cell stands for `pool` x `pool` tokens."""
+    pool: int
+    """Tokens along one side of a cell; 1 means exact."""
+    notes: tuple[str, ...]
+    """Plain-words remarks: heads that differ, arguments that the kernel ignored."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeadFocus:
+    """Where one head looks, over all queries of the prompt. Means are over queries."""
+
+    layer: int
+    """Decoder layer, from 0."""
+    head: int
+    """Query head, from 0."""
+    kv_head: int
+    """The key/value head that it shares."""
+    entropy: float
+    """Mean entropy of a query's weights, in nats."""
+    distance: float
+    """Mean distance from query to key, weighted, in tokens; keys ahead count as negative."""
+    strongest_key: int
+    """The key position that receives most weight, summed over queries."""
+    self_weight: float
+    """Mean weight on the query's own position, from the second query on."""
+    previous_weight: float
+    """Mean weight on the position before, from the second query on."""
+    first_weight: float
+    """Mean weight on position 0, from the third query on (there it is neither self nor previous)."""
+    local_weight: float | None
+    """Mean weight on the query's own and the 3 positions before it, over queries that see at least
+    8 keys; None when there is none."""
+    broad: float
+    """Entropy over its largest possible value (log of the visible keys), 0 to 1."""
+    induction: float | None
+    """Mean weight on tokens that follow an earlier occurrence of the query's token; None without
+    repeats."""
+    duplicate: float | None
+    """Mean weight on earlier occurrences of the query's token; None without repeats."""
+    future_weight: float
+    """Largest weight on any key after its query: 0.0 in a causal head."""
+    role: Role
+    """The pattern that fits best."""
+    role_score: float
+    """That pattern's score, 0 to 1."""
+    verified: bool
+    """True when the recomputed output matches the kernel's own within `limit`."""
+    difference: float
+    """Largest difference between the recomputed and the kernel's own output; NaN if none was made."""
+    limit: float
+    """The largest difference that rounding explains; see `measure.attention.rounding_limit`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeadView:
+    """One head's weights, for the heatmap."""
+
+    layer: int
+    """Decoder layer."""
+    head: int
+    """Query head."""
+    reason: str
+    """Why this head is shown, in plain words."""
+    verified: bool
+    """As in `HeadFocus`."""
+    difference: float
+    """As in `HeadFocus`."""
+    weights: Float[Tensor, "query key"]
+    """Float64. One cell holds the weight that `pool` queries give to `pool` keys, a mean over the
+    queries and a sum over the keys."""
+    future: Bool[Tensor, "query key"]
+    """True for cells with any weight on a key after its query."""
+    pool: int
+    """Tokens along one side of a cell; 1 means exact."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HandTrace:
+    """One query of one head, step by step, in float64. Vectors over keys cover all keys."""
+
+    layer: int
+    """Decoder layer."""
+    head: int
+    """Query head."""
+    query_index: int
+    """The query's position."""
+    query: Float[Tensor, " d"]
+    """Its query vector."""
+    dots: Float[Tensor, " key"]
+    """query · key."""
+    scale: float
+    """Factor on the dot product."""
+    softcap: float | None
+    """See `AttentionCall.softcap`."""
+    scaled: Float[Tensor, " key"]
+    """The score that enters the softmax: scaled, capped, with position bias; blocked keys without
+    the mask's own term."""
+    allowed: Bool[Tensor, " key"]
+    """True where the mask lets the query see the key."""
+    exponentials: Float[Tensor, " key"]
+    """exp(score - largest visible score); 0 where blocked."""
+    sink: float | None
+    """The sink's exponential, part of the denominator; None without one."""
+    denominator: float
+    """Sum of the exponentials."""
+    weights: Float[Tensor, " key"]
+    """Exponential over denominator."""
+    output: Float[Tensor, " d_v"]
+    """Weighted sum of the values."""
+    kernel_output: Float[Tensor, " d_v"]
+    """What the model's own kernel gave."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proof:
+    """What was inspected above the diagonal, and whether the recomputation can be trusted."""
+
+    future_cells: int
+    """Cells with key after query that were inspected, over all layers and heads."""
+    future_max: float
+    """The largest weight among them."""
+    future_at: tuple[int, int, int, int] | None
+    """(layer, head, query, key) of that weight; None when it is 0."""
+    recompute_max_diff: float
+    """Largest difference between recomputed and kernel output over all verified and unverified
+    heads; NaN when nothing could be recomputed."""
+    limit: float
+    """The limit that belongs to that largest difference."""
+    verified: bool
+    """True when every head's recomputation matched; False also when there was nothing to match."""
+    unverified: tuple[tuple[int, int], ...]
+    """(layer, head) of the heads that did not match."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trace:
+    """Everything that `attnscope trace` shows."""
+
+    model: ModelInfo
+    """What ran."""
+    tokens: Tokens
+    """What it read."""
+    masks: tuple[MaskMap, ...]
+    """Distinct delivered masks, in order of first appearance."""
+    focus: tuple[HeadFocus, ...]
+    """One a layer and head, in order."""
+    view: HeadView | None
+    """The head shown as heatmap; None when the model has no attention."""
+    hand: HandTrace | None
+    """The query traced step by step; None when it could not be recomputed."""
+    proof: Proof
+    """What was proven."""
+    notes: tuple[str, ...]
+    """Plain-words remarks about the run, for example that the model has no attention."""
+
+
