@@ -1,3 +1,40 @@
 """See what every attention head attends to, and prove that no token sees the future."""
 
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from attnscope.api import trace, trace_tokens
+    from attnscope.errors import AttnscopeError
+    from attnscope.load import LoadedModel, LoadOptions
+    from attnscope.measure.run import Selection
+
 __version__ = "0.1.0"
+
+__all__ = [
+    "AttnscopeError",
+    "LoadOptions",
+    "LoadedModel",
+    "Selection",
+    "__version__",
+    "trace",
+    "trace_tokens",
+]
+
+_HOMES = {
+    "AttnscopeError": "attnscope.errors",
+    "LoadOptions": "attnscope.load",
+    "LoadedModel": "attnscope.load",
+    "Selection": "attnscope.measure.run",
+    "trace": "attnscope.api",
+    "trace_tokens": "attnscope.api",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first used, so that `import attnscope` needs no torch."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'attnscope' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)

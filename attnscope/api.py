@@ -1,0 +1,86 @@
+"""The library's front door."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from attnscope.capture import capture
+from attnscope.capture.runs import forward
+from attnscope.errors import SelectionError
+from attnscope.load import LoadedModel, LoadOptions, load, tokenize
+from attnscope.measure.run import RunTally, Selection
+from attnscope.records import AttentionCall, Tokens, Trace
+
+Progress = Callable[[str], None]
+"""Told in a few words what is being done."""
+
+
+def trace(
+    prompt: str | None = None,
+    *,
+    model: str | LoadOptions | LoadedModel = "fable",
+    layer: int | None = None,
+    head: int | None = None,
+    query: int | str | None = None,
+    progress: Progress | None = None,
+) -> Trace:
+    """Run a prompt through a causal language model and show what its attention did.
+
+    `model` is a bundled name, a directory or a hub id, or a
+    `LoadOptions`, or what `attnscope.load.load` returned.
+    Without a prompt the model's own default is read. `layer`, `head` and `query` choose the head
+    and the query that are shown in full; left out, the most telling head and the last token.
+
+    Raises AttnscopeError (LoadError, PromptError, SelectionError, CaptureError).
+    """
+    loaded = _loaded(model, progress)
+    tokens = tokenize(loaded, loaded.default_prompt if prompt is None else prompt)
+    return trace_tokens(
+        loaded, tokens, Selection(layer=layer, head=head, query=query), progress=progress
+    )
+
+
+def trace_tokens(
+    loaded: LoadedModel,
+    tokens: Tokens,
+    selection: Selection | None = None,
+    *,
+    progress: Progress | None = None,
+) -> Trace:
+    """`trace` for a loaded model and a prompt that is tokens already.
+
+    One forward pass; each attention call is measured while it runs and then dropped.
+    """
+    selection = selection or Selection()
+    _require_layer(loaded, selection)
+    run = RunTally(loaded.info, tokens, selection)
+
+    def measure(call: AttentionCall) -> None:
+        if progress:
+            progress(f"measuring {call.module}")
+        run.add(call)
+
+    if progress:
+        progress(f"running {loaded.info.name}")
+    with capture(loaded.model, measure):
+        forward(loaded.model, tokens.ids)
+    return run.result()
+
+
+def _loaded(model: str | LoadOptions | LoadedModel, progress: Progress | None) -> LoadedModel:
+    if isinstance(model, LoadedModel):
+        return model
+    return load(LoadOptions(model=model) if isinstance(model, str) else model, progress)
+
+
+def _require_layer(loaded: LoadedModel, selection: Selection) -> None:
+    """Tell a wrong layer before a large model runs, where the config says how many there are."""
+    for name, asked, count in (
+        ("layer", selection.layer, loaded.info.layers),
+        ("head", selection.head, loaded.info.heads),
+    ):
+        if asked is not None and count and not -count <= asked < count:
+            raise SelectionError(
+                f"{loaded.info.name} has no {name} {asked}.",
+                f"Its {name}s are 0 to {count - 1}.",
+            )

@@ -1,0 +1,49 @@
+"""The experiments on a live model. So far: one plain forward pass."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from attnscope.errors import AttnscopeError, CaptureError
+
+
+def forward(model: PreTrainedModel, ids: Sequence[int]) -> Tensor:
+    """One forward pass over the whole prompt, without cache or gradients.
+
+    Returns the logits, shape (1, query, vocab); for models that can, those of the last position
+    only.
+
+    Raises CaptureError with the library's own reason when the model cannot run.
+    """
+    inputs: dict[str, Any] = {"input_ids": torch.tensor([list(ids)], device=model.device)}
+    accepted = inspect.signature(model.forward).parameters
+    if "use_cache" in accepted:
+        inputs["use_cache"] = False
+    if "logits_to_keep" in accepted:
+        inputs["logits_to_keep"] = 1
+    try:
+        with torch.no_grad():
+            logits: Tensor = model(**inputs).logits
+    except AttnscopeError:
+        raise
+    except torch.OutOfMemoryError as error:
+        raise CaptureError(
+            f"Out of memory on {model.device} with {len(ids)} tokens.",
+            "Use a shorter prompt, --dtype bfloat16, --device cpu or --device-map auto.",
+        ) from error
+    except Exception as error:  # whatever a model's own code raises
+        raise CaptureError(_reason(model, error)) from error
+    return logits
+
+
+def _reason(model: PreTrainedModel, error: Exception) -> str:
+    backend = getattr(model.config, "_attn_implementation", None) or "its own attention"
+    lines = str(error).strip().splitlines()
+    first = lines[0].strip() if lines else "no reason given"
+    return f"{type(model).__name__} failed on {backend}: {type(error).__name__}: {first}"

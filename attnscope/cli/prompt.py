@@ -1,0 +1,63 @@
+"""The prompt from wherever it is given."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from attnscope.errors import PromptError
+
+LARGEST = 64 * 2**20
+"""Bytes; more cannot fit any model's positions and would only take memory."""
+
+
+def read_prompt(prompt: str | None, file: Path | None, ids: str | None) -> str | None:
+    """The prompt's text; None when ids are given or nothing is.
+
+    Bytes that are no UTF-8 become U+FFFD, as a tokenizer would read them.
+
+    Raises PromptError when more than one source is given or a file cannot be read.
+    """
+    given = [name for name, value in
+             (("PROMPT", prompt), ("--file", file), ("--ids", ids)) if value is not None]  # fmt: skip
+    if len(given) > 1:
+        raise PromptError(f"{' and '.join(given)} exclude each other.", "Give one of them.")
+    if file is not None:
+        return _decode(_read(file))
+    if prompt is not None:
+        # bytes of the command line that are no UTF-8 arrive as lone surrogates
+        return _decode(prompt.encode("utf-8", "surrogateescape"))
+    return None
+
+
+def _read(file: Path) -> bytes:
+    try:
+        if str(file) == "-":
+            content = sys.stdin.buffer.read(LARGEST + 1)
+        else:
+            with file.open("rb") as stream:
+                content = stream.read(LARGEST + 1)
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise PromptError(f"The prompt file {file} cannot be read: {reason}.") from error
+    if len(content) > LARGEST:
+        raise PromptError(f"{file} is larger than {LARGEST >> 20} MiB.", "Shorten it.")
+    return content
+
+
+def _decode(content: bytes) -> str:
+    return content.decode("utf-8", "replace").removeprefix("\ufeff")
+
+
+def parse_ids(ids: str) -> list[int]:
+    """Token ids from a list such as 5,9,23.
+
+    Raises PromptError for anything else.
+    """
+    parts = ids.replace(",", " ").split()
+    wrong = [part for part in parts if not (part.isascii() and part.isdigit())]
+    if wrong or not parts:
+        raise PromptError(
+            f"--ids takes token ids such as 5,9,23, not {(wrong or [ids])[0]!r}.",
+        )
+    return [int(part) for part in parts]

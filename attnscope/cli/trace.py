@@ -1,0 +1,98 @@
+"""`attnscope trace`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from attnscope.cli import options
+from attnscope.cli.output import deliver
+from attnscope.cli.progress import working
+from attnscope.cli.prompt import parse_ids, read_prompt
+
+if TYPE_CHECKING:
+    from attnscope.load import LoadedModel
+    from attnscope.records import Tokens
+
+_PROMPT = "Prompt"
+_LOOK = "What to look at closely"
+
+
+def trace(  # noqa: PLR0913 (a command's parameters are its options)
+    prompt: Annotated[str | None, typer.Argument(help="By default one that suits the model.")] = None,
+    file: Annotated[
+        Path | None,
+        typer.Option(
+            "--file", "-f", help="Read the prompt from a file, - for standard input.",
+            rich_help_panel=_PROMPT,
+        ),
+    ] = None,
+    ids: Annotated[
+        str | None,
+        typer.Option(
+            help="Token ids instead of a prompt, for example 5,9,23.", rich_help_panel=_PROMPT
+        ),
+    ] = None,
+    chat: Annotated[
+        bool,
+        typer.Option("--chat", help="Apply the model's chat template.", rich_help_panel=_PROMPT),
+    ] = False,
+    layer: Annotated[
+        int | None, typer.Option(help="By default the most telling one.", rich_help_panel=_LOOK)
+    ] = None,
+    head: Annotated[
+        int | None, typer.Option(help="By default the most telling one.", rich_help_panel=_LOOK)
+    ] = None,
+    query: Annotated[
+        str | None,
+        typer.Option(help="Position or token; by default the last.", rich_help_panel=_LOOK),
+    ] = None,
+    model: options.Model = "fable",
+    device: options.Device = "auto",
+    dtype: options.DtypeOption = options.Dtype.auto,
+    backend: options.BackendOption = options.Backend.auto,
+    revision: options.Revision = None,
+    device_map: options.DeviceMap = None,
+    allow_pickle: options.AllowPickle = False,
+    trust_remote_code: options.TrustRemoteCode = False,
+    format: options.FormatOption = options.Format.table,
+    output: options.Output = None,
+    width: options.Width = None,
+) -> None:
+    """Show what attention does with a prompt: mask, heads, one computation by hand, and a proof."""
+    text = read_prompt(prompt, file, ids)
+    numbers = parse_ids(ids) if ids is not None else None
+    with working() as tell:
+        tell("starting torch and transformers")
+        from attnscope import LoadOptions, Selection, trace_tokens
+        from attnscope.load import load
+
+        loaded = load(
+            LoadOptions(
+                model=model,
+                device=device,
+                dtype=dtype.value,
+                revision=revision,
+                backend=backend.value,
+                device_map=device_map,
+                allow_pickle=allow_pickle,
+                trust_remote_code=trust_remote_code,
+            ),
+            tell,
+        )
+        tokens = _tokens(loaded, text, numbers, chat)
+        selection = Selection(layer=layer, head=head, query=query)
+        result = trace_tokens(loaded, tokens, selection, progress=tell)
+    deliver(result, format, output, width)
+
+
+def _tokens(
+    loaded: LoadedModel, text: str | None, numbers: list[int] | None, chat: bool
+) -> Tokens:
+    from attnscope.load import tokenize, tokens_from_ids
+
+    if numbers is not None:
+        return tokens_from_ids(loaded, numbers)
+    return tokenize(loaded, loaded.default_prompt if text is None else text, chat=chat)

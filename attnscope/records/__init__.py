@@ -1,0 +1,40 @@
+"""The frozen records that flow from capture through measure to render.
+
+Axis names are the same everywhere: `layer batch head kv_head query key d d_v vocab`.
+Tensors are detached. `query` and `key` count positions of the same sequence; when there are more
+keys than queries (a cache), the last query is aligned with the last key.
+"""
+
+from attnscope.records.calls import AttentionCall, ModelInfo, Offered, ScoreMod, Tokens
+from attnscope.records.results import (
+    CELL_BLOCKED,
+    CELL_FUTURE_BLOCKED,
+    CELL_FUTURE_SEEN,
+    CELL_SEEN,
+    HandTrace,
+    HeadFocus,
+    HeadView,
+    MaskMap,
+    Proof,
+    Role,
+    Trace,
+)
+
+__all__ = [
+    "CELL_BLOCKED",
+    "CELL_FUTURE_BLOCKED",
+    "CELL_FUTURE_SEEN",
+    "CELL_SEEN",
+    "AttentionCall",
+    "HandTrace",
+    "HeadFocus",
+    "HeadView",
+    "MaskMap",
+    "ModelInfo",
+    "Offered",
+    "Proof",
+    "Role",
+    "ScoreMod",
+    "Tokens",
+    "Trace",
+]

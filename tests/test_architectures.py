@@ -1,0 +1,167 @@
+"""The acceptance matrix: real architectures from disk, each backend that runs here.
+
+Where a backend does not run, the library's own reason is asserted, so that a silent skip cannot
+pass for a check.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from attnscope.api import trace_tokens
+from attnscope.capture import capture
+from attnscope.capture.runs import forward
+from attnscope.errors import AttnscopeError
+from attnscope.load import LoadedModel, LoadOptions, load, tokens_from_ids
+from attnscope.masks import Mask
+from attnscope.measure.attention import ROUNDING_FACTOR, output_rows, rounding_limit, weight_rows
+from attnscope.records import AttentionCall
+from tests.calls import weights_of
+from tests.tiny import TINY, save_tiny
+
+LENGTH = 21
+"""More than two windows of 8, and no multiple of it."""
+
+BACKENDS = ("eager", "sdpa", pytest.param("flex_attention", marks=pytest.mark.slow))
+
+REASONS = {
+    ("gemma2", "sdpa"): "does not support",
+    ("gpt_oss", "sdpa"): "does not support",
+    ("bloom", "sdpa"): "does not support",
+    ("gpt_neo", "sdpa"): "does not support",
+    ("mamba", "sdpa"): "does not support",
+    ("gpt2", "flex_attention"): "does not support",
+    ("gpt_oss", "flex_attention"): "Attention sinks cannot be run on CPU",
+    ("bloom", "flex_attention"): "does not support",
+    ("gpt_neo", "flex_attention"): "does not support",
+    ("falcon", "flex_attention"): "does not support",
+    ("mamba", "flex_attention"): "does not support",
+}
+
+
+@pytest.fixture(scope="module")
+def directories(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    return {name: save_tiny(name, tmp_path_factory.mktemp(name)) for name in TINY}
+
+
+@pytest.fixture(autouse=True)
+def _fresh_compiler() -> None:
+    # past its recompile limit flex silently runs something else
+    torch._dynamo.reset()
+
+
+def ids() -> list[int]:
+    return torch.randint(5, 90, (LENGTH,), generator=torch.Generator().manual_seed(3)).tolist()
+
+
+def calls_of(loaded: LoadedModel) -> list[AttentionCall]:
+    calls: list[AttentionCall] = []
+    with capture(loaded.model, calls.append):
+        forward(loaded.model, ids())
+    return calls
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("name", TINY)
+def test_traced(name: str, backend: str, directories: dict[str, Path]) -> None:
+    options = LoadOptions(model=str(directories[name]), device="cpu", backend=backend)
+    try:
+        loaded = load(options)
+        trace = trace_tokens(loaded, tokens_from_ids(loaded, ids()))
+    except AttnscopeError as error:
+        assert REASONS.get((name, backend), "no reason was expected") in str(error)
+        return
+    assert (name, backend) not in REASONS
+    if name == "mamba":
+        assert not trace.focus
+        assert "no attention" in trace.notes[0]
+        return
+    assert trace.proof.verified
+    assert trace.proof.future_max == 0.0
+    assert trace.proof.future_cells == len(trace.focus) * LENGTH * (LENGTH - 1) // 2
+    calls = calls_of(loaded)
+    assert [call.layer for call in calls] == list(range(trace.model.layers))
+    for call in calls:
+        _assert_recomputed(call)
+
+
+def _assert_recomputed(call: AttentionCall) -> None:
+    """Inside the limit as it is, outside it with the mask shifted by one position."""
+    assert call.query is not None
+    largest = call.value[0].double().abs().amax(dim=(-1, -2))
+    largest = largest.repeat_interleave(call.heads // call.value.shape[1])
+    strict = ROUNDING_FACTOR * torch.finfo(call.query.dtype).eps * call.query.shape[-1] ** 0.5
+    rows = weight_rows(call, 0, call.queries)
+    assert (_gap(call) <= strict * largest).all()
+    mask = call.mask
+    shifted = Mask(
+        predicate=lambda b, h, q, k: mask.predicate(b, h, (q - 1).clamp(min=0), k) & (q > 0),
+        batches=mask.batches,
+        heads=mask.heads,
+    )
+    assert (_gap(replace(call, mask=shifted)) > rounding_limit(call, rows.largest_score)).all()
+
+
+def _gap(call: AttentionCall) -> torch.Tensor:
+    rows = weight_rows(call, 0, call.queries)
+    return (output_rows(call, rows) - call.output[0].double()).abs().amax(dim=(-1, -2))
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("name", TINY)
+def test_logits_are_bit_identical(name: str, backend: str, directories: dict[str, Path]) -> None:
+    if (name, backend) in REASONS:
+        pytest.skip(REASONS[name, backend])
+    loaded = load(LoadOptions(model=str(directories[name]), device="cpu", backend=backend))
+    inputs = torch.tensor([ids()])
+    with torch.no_grad():
+        before = loaded.model(inputs).logits
+        with capture(loaded.model, lambda call: None):
+            during = loaded.model(inputs).logits
+        after = loaded.model(inputs).logits
+    assert torch.equal(before, during)
+    assert torch.equal(before, after)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [name for name in TINY if name != "mamba"])
+def test_weights_are_the_same_on_every_backend(name: str, directories: dict[str, Path]) -> None:
+    weights = {}
+    for backend in ("eager", "sdpa", "flex_attention"):
+        if (name, backend) not in REASONS:
+            torch._dynamo.reset()
+            loaded = load(LoadOptions(model=str(directories[name]), device="cpu", backend=backend))
+            weights[backend] = torch.stack([weights_of(call) for call in calls_of(loaded)])
+    for other in weights.values():
+        torch.testing.assert_close(other, weights["eager"], rtol=0, atol=1e-4)
+
+
+def test_eager_and_sdpa_give_the_same_weights(directories: dict[str, Path]) -> None:
+    for name in ("llama", "mistral", "falcon"):
+        both = [
+            torch.stack([weights_of(call) for call in calls_of(loaded)])
+            for backend in ("eager", "sdpa")
+            for loaded in [load(LoadOptions(model=str(directories[name]), backend=backend))]
+        ]
+        torch.testing.assert_close(both[0], both[1], rtol=0, atol=1e-4)
+
+
+def test_what_each_architecture_is_about_is_seen(directories: dict[str, Path]) -> None:
+    """Windows, softcaps, sinks, grouped heads and ALiBi reach the record."""
+
+    def calls(name: str) -> list[AttentionCall]:
+        return calls_of(load(LoadOptions(model=str(directories[name]), backend="eager")))
+
+    assert calls("llama")[0].value.shape[1] < calls("llama")[0].heads
+    assert weights_of(calls("mistral")[0])[0, -1].count_nonzero() <= 8
+    gemma = calls("gemma2")
+    assert gemma[0].softcap == pytest.approx(50.0)
+    seen = [int(weights_of(call)[0, -1].count_nonzero()) for call in gemma[:2]]
+    assert min(seen) < max(seen) == LENGTH
+    assert calls("gpt_oss")[0].sinks is not None
+    assert len(calls("bloom")[0].bias) == 2  # ALiBi and the mask
+    assert calls("gpt_neo")[0].scale == 1.0
