@@ -54,6 +54,8 @@ def trace_tokens(
     selection = selection or Selection()
     _require_layer(loaded, selection)
     run = RunTally(loaded.info, tokens, selection)
+    if loaded.unused_weights:
+        run.note(_unused(loaded))
 
     def measure(call: AttentionCall) -> None:
         if progress:
@@ -65,6 +67,14 @@ def trace_tokens(
     with capture(loaded.model, measure):
         forward(loaded.model, tokens.ids)
     return run.result()
+
+
+def _unused(loaded: LoadedModel) -> str:
+    names, count = loaded.unused_weights, len(loaded.unused_weights)
+    more = f" and {count - 3} more" if count > 3 else ""
+    return (
+        f"Weights of the checkpoint that this model has no place for: {', '.join(names[:3])}{more}."
+    )
 
 
 def _loaded(model: str | LoadOptions | LoadedModel, progress: Progress | None) -> LoadedModel:

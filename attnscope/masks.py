@@ -129,9 +129,7 @@ def blocks(block_mask: Any) -> Mask:
     partial = _block_table(block_mask.kv_num_blocks, block_mask.kv_indices, key_blocks)
     full = torch.zeros_like(partial)
     if block_mask.full_kv_num_blocks is not None:
-        full = _block_table(
-            block_mask.full_kv_num_blocks, block_mask.full_kv_indices, key_blocks
-        )
+        full = _block_table(block_mask.full_kv_num_blocks, block_mask.full_kv_indices, key_blocks)
 
     def look_up(batch: Tensor, head: Tensor, query: Tensor, key: Tensor) -> Tensor:
         table = (
@@ -162,4 +160,5 @@ def _vectorised(mask_mod: Predicate, *index: Tensor) -> Tensor:
     mapped: Any = mask_mod
     for axis in (3, 2, 1, 0):
         mapped = torch.vmap(mapped, in_dims=tuple(0 if axis == i else None for i in range(4)))
-    return mapped(*(axis.reshape(-1) for axis in index))
+    allowed: Tensor = mapped(*(axis.reshape(-1) for axis in index))
+    return allowed

@@ -22,7 +22,9 @@ def test_causal_is_torchs_lower_triangle(tokens: int) -> None:
 
 
 @given(SIZES, SIZES)
-def test_causal_with_offset_aligns_the_last_query_with_the_last_key(queries: int, more: int) -> None:
+def test_causal_with_offset_aligns_the_last_query_with_the_last_key(
+    queries: int, more: int
+) -> None:
     keys = queries + more
     expected = torch.ones(queries, keys).tril(keys - queries).bool()
     assert torch.equal(cells(masks.causal(keys - queries), queries, keys), expected)

@@ -14,7 +14,7 @@ def pairwise(equation: str, left: Tensor, right: Tensor) -> tuple[Tensor, Tensor
     if parts is None:
         return None
     first, second, out = parts
-    batch, (row, column) = out[:-2], out[-2:]
+    batch, row, column = out[:-2], out[-2], out[-1]
     if row in second or column in first or row not in first or column not in second:
         first, second, left, right = second, first, right, left
     summed = (set(first) & set(second)) - set(out)
@@ -35,7 +35,7 @@ def weighted(
     if parts is None:
         return None
     first, second, out = parts
-    batch, (row, column) = first[:-2], first[-2:]
+    batch, row, column = first[:-2], first[-2], first[-1]
     width = set(second) - set(first)
     if len(width) != 1 or column not in second or column in out:
         return None

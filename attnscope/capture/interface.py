@@ -67,7 +67,7 @@ def interface_calls(around: Around) -> Iterator[None]:
         return wrap(implementation, get_interface(self, implementation, default))
 
     def spied_item(self: Any, implementation: str) -> Attention:
-        return wrap(implementation, get_item(self, implementation))
+        return wrap(implementation, get_item(self, implementation))  # type: ignore[no-untyped-call]
 
     with ExitStack() as stack:
         stack.enter_context(replaced(AttentionInterface, "get_interface", spied_interface))

@@ -40,12 +40,14 @@ class Scores:
     """The appended column, one logit a head."""
 
     def times(self, factor: float) -> Scores:
+        """Multiplied by a number."""
         terms = tuple((term, own * factor) for term, own in self.terms)
         if self.cap is None:
             return replace(self, scale=self.scale * factor, terms=terms)
         return replace(self, cap=self.cap * factor, terms=terms)
 
     def plus(self, term: Tensor, factor: float = 1.0) -> Scores | None:
+        """With factor · term added; None where that cannot be said in this form."""
         if term.ndim and term.shape[-1] == 1:
             return self  # one value for a whole row: softmax does not change
         if self.sinks is not None:
@@ -53,14 +55,17 @@ class Scores:
         return replace(self, terms=(*self.terms, (term.detach(), factor)))
 
     def close(self, cells: Tensor) -> Scores:
+        """With the true cells filled by a value that no score reaches."""
         return replace(self, closed=(*self.closed, cells.detach()))
 
     def capped(self) -> Scores | None:
+        """After a tanh; None where that cannot be said in this form."""
         if self.cap is not None or self.terms or self.closed:
             return None
         return replace(self, cap=1.0)
 
     def with_sinks(self, column: Tensor) -> Scores | None:
+        """With one more column, the same for all queries, appended to the keys."""
         if self.sinks is not None or column.shape[-1] != 1:
             return None
         per_head = column[0, :, 0, 0] if column.ndim == 4 else column.reshape(-1)[:1]
@@ -91,6 +96,7 @@ class Scores:
         return mask, " and ".join(dict.fromkeys(forms)) or "none"
 
     def biases(self) -> tuple[Tensor, ...]:
+        """The added terms as (batch, head, query, key), each broadcastable."""
         return tuple(four(term) * own if own != 1.0 else four(term) for term, own in self.terms)
 
 

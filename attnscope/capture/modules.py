@@ -43,7 +43,8 @@ class ModuleStack:
         """The qualified name of a module, by default of the innermost one running."""
         if module is None:
             module = self._running[-1] if self._running else self._model
-        return self._names.get(id(module), type(module).__name__)
+        name: str = type(module).__name__
+        return self._names.get(id(module), name)
 
 
 def layer_number(name: str) -> int | None:

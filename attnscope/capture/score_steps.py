@@ -40,7 +40,7 @@ def product(name: str, args: Args, kwargs: Kwargs, output: Tensor) -> Scores | N
 
 
 def _baddbmm(args: Args, kwargs: Kwargs, output: Tensor) -> Scores:
-    """beta · input + alpha · (batch1 @ batch2): how ALiBi enters Bloom and Falcon."""
+    """Beta · input + alpha · (batch1 @ batch2): how ALiBi enters Bloom and Falcon."""
     batch1 = kwargs["batch1"] if "batch1" in kwargs else args[1]
     batch2 = kwargs["batch2"] if "batch2" in kwargs else args[2]
     bare = Scores(
@@ -160,4 +160,3 @@ _STEPS: dict[str, Callable[[Scores, Args, Kwargs, Any], Scores | None]] = {
     "clamp": _clamp, "clamp_min": _clamp,
     "cat": _concatenate, "concat": _concatenate,
 }  # fmt: skip
-

@@ -22,7 +22,6 @@ from attnscope.capture.lineage import Scores, four, heads_first
 from attnscope.capture.received import Received, mask_words
 from attnscope.masks import PENALTY, Mask, additive, causal, dense, everything
 
-
 _KEEPS_WEIGHTS = score_steps.UNCHANGED | score_steps.MOVES | {"__getitem__"}
 
 
@@ -170,7 +169,7 @@ def _unexplained(weights: Weights, value: Tensor, output: Tensor) -> Received | 
     )
 
 
-def _from_sdpa(
+def _from_sdpa(  # noqa: PLR0913, PLR0917 (torch's own signature)
     output: Tensor,
     query: Tensor,
     key: Tensor,

@@ -25,11 +25,12 @@ app = typer.Typer(
 app.command()(trace)
 
 
-def _print_versions(wanted: bool) -> None:
+def _print_versions(wanted: bool) -> bool:
     if wanted:
         for name, value in versions():
             typer.echo(f"{name:<13} {value}")
         raise typer.Exit
+    return wanted
 
 
 def versions() -> list[tuple[str, str]]:
@@ -56,7 +57,9 @@ def _device() -> str:
 
     if torch.cuda.is_available():
         names = {torch.cuda.get_device_name(each) for each in range(torch.cuda.device_count())}
-        return f"{torch.cuda.device_count()} x {', '.join(sorted(names))} (CUDA {torch.version.cuda})"
+        return (
+            f"{torch.cuda.device_count()} x {', '.join(sorted(names))} (CUDA {torch.version.cuda})"
+        )
     if torch.backends.mps.is_available():
         return "Apple GPU (mps)"
     return f"cpu, {torch.get_num_threads()} threads"

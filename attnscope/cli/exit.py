@@ -28,6 +28,8 @@ def run(arguments: Sequence[str]) -> int:
         return _close_quietly()
     except Exception as error:
         return _told(error)
+    if code == INTERRUPTED:  # newer Typers turn Ctrl-C into this return value
+        return _interrupted()
     return code if isinstance(code, int) else DONE
 
 

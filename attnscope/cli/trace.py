@@ -21,11 +21,15 @@ _LOOK = "What to look at closely"
 
 
 def trace(  # noqa: PLR0913 (a command's parameters are its options)
-    prompt: Annotated[str | None, typer.Argument(help="By default one that suits the model.")] = None,
+    prompt: Annotated[
+        str | None, typer.Argument(help="By default one that suits the model.")
+    ] = None,
     file: Annotated[
         Path | None,
         typer.Option(
-            "--file", "-f", help="Read the prompt from a file, - for standard input.",
+            "--file",
+            "-f",
+            help="Read the prompt from a file, - for standard input.",
             rich_help_panel=_PROMPT,
         ),
     ] = None,
@@ -88,9 +92,7 @@ def trace(  # noqa: PLR0913 (a command's parameters are its options)
     deliver(result, format, output, width)
 
 
-def _tokens(
-    loaded: LoadedModel, text: str | None, numbers: list[int] | None, chat: bool
-) -> Tokens:
+def _tokens(loaded: LoadedModel, text: str | None, numbers: list[int] | None, chat: bool) -> Tokens:
     from attnscope.load import tokenize, tokens_from_ids
 
     if numbers is not None:

@@ -58,8 +58,8 @@ def rounding_limit(
     """
     parts = [part for part in (call.query, call.value, call.output) if part is not None]
     eps = max(torch.finfo(part.dtype).eps for part in parts)
-    rounding = eps * math.sqrt(parts[0].shape[-1])
-    rounding = rounding + torch.finfo(torch.float32).eps * largest_score
+    of_scores = torch.finfo(torch.float32).eps * largest_score
+    rounding = eps * math.sqrt(parts[0].shape[-1]) + of_scores
     largest = _exact(call.value[0]).abs().amax(dim=(-1, -2))
     largest = largest.repeat_interleave(call.heads // call.value.shape[1])
     return ROUNDING_FACTOR * rounding * largest

@@ -89,9 +89,13 @@ def _notes(call: AttentionCall, seen: _Seen) -> list[str]:
     if offered is None:
         return notes
     if seen.beyond_window:
-        notes.append(f"IGNORED: a window of {offered.window} was offered, but keys beyond it are seen")
+        notes.append(
+            f"IGNORED: a window of {offered.window} was offered, but keys beyond it are seen"
+        )
     if offered.softcap is not None and call.softcap is None and call.score_mod is None:
-        notes.append(f"IGNORED: a softcap of {offered.softcap:g} was offered; {call.kernel} takes none")
+        notes.append(
+            f"IGNORED: a softcap of {offered.softcap:g} was offered; {call.kernel} takes none"
+        )
     if offered.sinks is not None and call.sinks is None:
         notes.append(f"IGNORED: attention sinks were offered; {call.kernel} takes none")
     if offered.mask is not None and call.mask_form in ("none", "is_causal"):

@@ -15,7 +15,7 @@ from attnscope.measure.focus import tally
 from attnscope.measure.mask_map import MaskMaps
 from attnscope.measure.proof import ProofTally
 from attnscope.measure.roles import reason, telling
-from attnscope.measure.trace import hand_trace, head_view
+from attnscope.measure.trace import hand_trace, head_vectors, head_view
 from attnscope.records import AttentionCall, HeadFocus, ModelInfo, Tokens, Trace
 
 
@@ -46,10 +46,14 @@ class RunTally:
         self._notes: list[str] = []
         self._best: tuple[AttentionCall, HeadFocus] | None = None
 
+    def note(self, words: str) -> None:
+        """Add a remark to the result."""
+        self._notes.append(words)
+
     def add(self, call: AttentionCall) -> None:
         """Measure one call."""
         if call.keys != len(self._tokens):
-            self._notes.append(
+            self.note(
                 f"{call.module}: a call over {call.keys} keys is not over the prompt's"
                 f" {len(self._tokens)} tokens and was left out."
             )
@@ -60,7 +64,7 @@ class RunTally:
         self._proof.add(call, counted, heads)
         self._focus.extend(heads)
         if call.unexplained:
-            self._notes.append(f"{call.module}: {call.unexplained}.")
+            self.note(f"{call.module}: {call.unexplained}.")
         self._consider(call, heads)
 
     def _consider(self, call: AttentionCall, heads: tuple[HeadFocus, ...]) -> None:
@@ -81,15 +85,16 @@ class RunTally:
 
         Raises SelectionError when the layer or head that was asked for never came by.
         """
-        view = hand = None
+        view = hand = vectors = None
         if self._best is not None:
             call, best = self._best
             view = head_view(call, best, self._reason(best))
-            hand = hand_trace(call, best.head, self._query)
+            hand = hand_trace(call, best, self._query)
+            vectors = head_vectors(call, best.head)
         elif self._focus:
             raise SelectionError(*self._nothing_there())
         else:
-            self._notes.append(self._no_attention())
+            self.note(self._no_attention())
         return Trace(
             model=self._model,
             tokens=self._tokens,
@@ -97,6 +102,7 @@ class RunTally:
             focus=tuple(self._focus),
             view=view,
             hand=hand,
+            vectors=vectors,
             proof=self._proof.result(),
             notes=tuple(dict.fromkeys(self._notes)),
         )
@@ -145,7 +151,7 @@ def find_query(tokens: Tokens, query: int | str | None) -> int:
     places = [
         place
         for place, text in enumerate(tokens.texts)
-        if query in (text, text.strip(), tokens.labels[place], tokens.labels[place].strip())
+        if query and query in (text, text.strip(), tokens.labels[place])
     ]
     if not places:
         shown = " ".join(label.strip() for label in tokens.labels[:12])

@@ -44,7 +44,7 @@ def row_statistics(
         "previous": Statistic(_at(rows, position - 1), position >= 1),
         "first": Statistic(rows.weights[..., 0], position >= 2),
         "local": Statistic(
-            sum((_at(rows, position - back) for back in range(LOCAL_SPAN)), torch.tensor(0.0)),
+            torch.stack([_at(rows, position - back) for back in range(LOCAL_SPAN)]).sum(dim=0),
             visible >= LOCAL_FROM,
         ),
         **_repeats(rows, position, ids),

@@ -8,12 +8,15 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from attnscope.masks import Mask
+from attnscope.masks import Mask, everything
 from attnscope.measure.attention import bias_at, output_rows, score_rows, weight_rows
 from attnscope.measure.pooling import pool_size, sums
-from attnscope.records import AttentionCall, HandTrace, HeadFocus, HeadView
+from attnscope.records import AttentionCall, HandTrace, HeadFocus, HeadVectors, HeadView
 
 _ROWS_AT_ONCE = 1024
+READABLE_TOKENS = 12
+READABLE_NUMBERS = 8
+"""Up to so many tokens and numbers a vector, all vectors of a head are shown."""
 
 
 def one_head(call: AttentionCall, head: int) -> AttentionCall:
@@ -76,11 +79,11 @@ def _view_rows(single: AttentionCall, start: int, stop: int, pool: int) -> tuple
     return shares, sums(future.long(), pool) > 0
 
 
-def hand_trace(call: AttentionCall, head: int, query_index: int) -> HandTrace | None:
+def hand_trace(call: AttentionCall, focus: HeadFocus, query_index: int) -> HandTrace | None:
     """One query of one head, step by step; None where the scores are not understood."""
     if call.query is None:
         return None
-    single = one_head(call, head)
+    single = one_head(call, focus.head)
     start, stop = query_index, query_index + 1
     rows = weight_rows(single, start, stop)
     scores = score_rows(single, start, stop, single.keys)[0, 0]
@@ -94,7 +97,7 @@ def hand_trace(call: AttentionCall, head: int, query_index: int) -> HandTrace | 
     dots = replace(single, scale=1.0, softcap=None, score_mod=None)
     return HandTrace(
         layer=call.layer,
-        head=head,
+        head=focus.head,
         query_index=query_index,
         query=_plain(single.query, query_index),
         dots=score_rows(dots, start, stop, single.keys)[0, 0].cpu(),
@@ -108,7 +111,29 @@ def hand_trace(call: AttentionCall, head: int, query_index: int) -> HandTrace | 
         weights=weights.cpu(),
         output=output_rows(single, rows)[0, 0].cpu(),
         kernel_output=_plain(single.output, query_index),
+        verified=focus.verified,
     )
+
+
+def head_vectors(call: AttentionCall, head: int) -> HeadVectors | None:
+    """One head's vectors, where there are few enough to be read; else None."""
+    if call.query is None or call.key is None or call.keys > READABLE_TOKENS:
+        return None
+    if max(call.query.shape[-1], call.value.shape[-1]) > READABLE_NUMBERS:
+        return None
+    single = one_head(call, head)
+    unmasked = replace(single, mask=everything(), bias=())
+    return HeadVectors(
+        query=_rows(single.query),
+        key=_rows(single.key),
+        value=_rows(single.value),
+        output=_outputs(single),
+        unmasked=_outputs(unmasked),
+    )
+
+
+def _outputs(single: AttentionCall) -> Tensor:
+    return output_rows(single, weight_rows(single, 0, single.queries))[0].cpu()
 
 
 def _exponentials(
@@ -126,5 +151,9 @@ def _exponentials(
 
 
 def _plain(tensor: Tensor | None, index: int) -> Tensor:
-    assert tensor is not None
-    return tensor[0, 0, index].double().cpu()
+    return _rows(tensor)[index]
+
+
+def _rows(tensor: Tensor | None) -> Tensor:
+    assert tensor is not None, "only asked for where the scores are understood"
+    return tensor[0, 0].cpu().double()

@@ -139,6 +139,24 @@ class HandTrace:
     """Weighted sum of the values."""
     kernel_output: Float[Tensor, " d_v"]
     """What the model's own kernel gave."""
+    verified: bool
+    """As in `HeadFocus`, for the whole head."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeadVectors:
+    """One head's vectors for every token of a short prompt, in float64."""
+
+    query: Float[Tensor, "query d"]
+    """As the kernel received them, one row a token."""
+    key: Float[Tensor, "key d"]
+    """As the kernel received them."""
+    value: Float[Tensor, "key d_v"]
+    """As the kernel received them."""
+    output: Float[Tensor, "query d_v"]
+    """Weighted sums of the values under the delivered mask."""
+    unmasked: Float[Tensor, "query d_v"]
+    """The same with every key visible: what the mask takes away."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,9 +196,9 @@ class Trace:
     """The head shown as heatmap; None when the model has no attention."""
     hand: HandTrace | None
     """The query traced step by step; None when it could not be recomputed."""
+    vectors: HeadVectors | None
+    """That head's vectors where they are few and small enough to be read, else None."""
     proof: Proof
     """What was proven."""
     notes: tuple[str, ...]
     """Plain-words remarks about the run, for example that the model has no attention."""
-
-

@@ -128,4 +128,3 @@ def test_kv_heads_are_named() -> None:
 def test_one_token() -> None:
     head = focus_of(torch.ones(1, 1, dtype=torch.float64))
     assert (head.entropy, head.future_weight, head.verified) == (0.0, 0.0, True)
-

@@ -1,0 +1,62 @@
+"""What a loaded model is, from its config and parameters."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from transformers import PreTrainedModel
+
+from attnscope.records import ModelInfo
+
+LAYERS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers")
+HEADS = ("num_attention_heads", "n_head", "n_heads", "num_heads")
+KV_HEADS = ("num_key_value_heads", "num_kv_heads")
+POSITIONS = ("max_position_embeddings", "n_positions", "n_ctx", "max_seq_len")
+"""Names that configs use; the first that holds a number counts."""
+
+NO_POSITION_LIMIT = ("alibi", "use_alibi")
+"""Flags of models that reach any length whatever their config's position field says."""
+
+
+def describe(model: PreTrainedModel, name: str) -> ModelInfo:
+    """Fill a `ModelInfo` for a model that was asked for as `name`."""
+    config = model.config.get_text_config(decoder=True)
+    heads = _first_number(config, HEADS)
+    return ModelInfo(
+        name=name,
+        architecture=type(model).__name__,
+        parameters=model.num_parameters(),
+        layers=_first_number(config, LAYERS),
+        heads=heads,
+        kv_heads=_kv_heads(config, heads),
+        device=str(model.device),
+        dtype=str(model.dtype).removeprefix("torch."),
+        backend=str(getattr(config, "_attn_implementation", None) or "eager"),
+    )
+
+
+def longest_prompt(model: PreTrainedModel) -> int | None:
+    """How many tokens the model has positions for; None where its config sets no limit."""
+    config = model.config.get_text_config(decoder=True)
+    if any(getattr(config, flag, False) for flag in NO_POSITION_LIMIT):
+        return None
+    return _first_number(config, POSITIONS) or None
+
+
+def vocabulary_size(model: PreTrainedModel) -> int:
+    """How many token ids the model can read: the rows of its input embedding."""
+    embedding: Any = model.get_input_embeddings()
+    rows = getattr(embedding, "num_embeddings", None)
+    return int(rows or model.config.get_text_config(decoder=True).vocab_size)
+
+
+def _kv_heads(config: Any, heads: int) -> int:
+    # Falcon before its new architecture, and GPT-BigCode: one key/value head, or no grouping.
+    if hasattr(config, "multi_query") and not getattr(config, "new_decoder_architecture", False):
+        return 1 if config.multi_query else heads
+    return _first_number(config, KV_HEADS) or heads
+
+
+def _first_number(config: Any, names: tuple[str, ...]) -> int:
+    values = (getattr(config, name, None) for name in names)
+    return next((value for value in values if type(value) is int and value > 0), 0)

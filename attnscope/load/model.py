@@ -1,0 +1,217 @@
+"""Load a model: the only `from_pretrained` in the package."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from transformers import (
+    MODEL_FOR_CAUSAL_LM_MAPPING,
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    PreTrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+
+from attnscope.errors import LoadError
+from attnscope.load.describe import describe
+from attnscope.load.device import choose_device
+from attnscope.load.failures import explain, one_line
+from attnscope.load.options import BACKENDS, DTYPES, LoadOptions
+from attnscope.load.quiet import quiet
+from attnscope.load.reach import hub_answers
+from attnscope.load.source import Source, find_source
+from attnscope.load.weights import WeightReport, require_every_weight
+from attnscope.records import ModelInfo
+
+Progress = Callable[[str], None]
+"""Told in plain words what is being done now."""
+
+LARGE = 2**30
+"""Bytes of weights from which loading takes long enough to be shown."""
+
+TOKENIZER_FILES = (
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "tokenizer.model",
+    "spiece.model",
+    "vocab.json",
+    "vocab.txt",
+    "tekken.json",
+)
+"""A directory with none of these has no tokenizer; transformers would make up an empty one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadedModel:
+    """A model that is ready to read tokens."""
+
+    model: PreTrainedModel
+    """In eval mode, on its device."""
+    tokenizer: PreTrainedTokenizerBase | None
+    """None when there is none, or when it could not be read."""
+    tokenizer_problem: str
+    """Why there is no tokenizer, in words; empty where there is one."""
+    info: ModelInfo
+    """What it is."""
+    default_prompt: str
+    """A prompt that suits it."""
+    unused_weights: tuple[str, ...]
+    """Stored parameters that this architecture and config have no place for, sorted: parts of a
+    larger model as a rule, but also layers that a config with too few of them leaves out."""
+
+
+def load(options: LoadOptions, progress: Progress | None = None) -> LoadedModel:
+    """Load a bundled model, a local directory or a hub id.
+
+    Nothing is written to stdout. Progress bars of the libraries go to stderr, only when `progress`
+    is given, stderr is a terminal, and the model is large or comes from the hub.
+
+    Raises `LoadError` whatever goes wrong, a `ValueError` or a missing network included.
+    """
+    _check_choices(options)
+    source = find_source(options.model, allow_pickle=options.allow_pickle)
+    # A directory's own code may stand in a repository on the hub.
+    source = replace(source, online=options.trust_remote_code if source.local else hub_answers())
+    device = None if options.device_map else choose_device(options.device)
+    tell = progress or _tell_nobody
+    bars = progress is not None and sys.stderr.isatty()
+    with quiet(bars=bars and _takes_long(source)), _told(options, source, device):
+        tell(f"reading the config of {source.name}")
+        config = _read_config(source, options)
+        tell(f"loading {source.name}")
+        model, unused = _read_model(source, options, config)
+        if device is not None and device.type != "cpu":
+            tell(f"moving {source.name} to {device}")
+            model.to(device)
+        tokenizer, problem = _read_tokenizer(source, options)
+        return LoadedModel(
+            model=model.eval(),
+            tokenizer=tokenizer,
+            tokenizer_problem=problem,
+            info=describe(model, source.name),
+            default_prompt=source.default_prompt,
+            unused_weights=unused,
+        )
+
+
+def _tell_nobody(_: str) -> None:
+    pass
+
+
+def _takes_long(source: Source) -> bool:
+    return not source.local or source.weight_bytes >= LARGE
+
+
+@contextmanager
+def _told(options: LoadOptions, source: Source, device: torch.device | None) -> Iterator[None]:
+    words: Mapping[str, str] = {
+        "model": source.name,
+        "place": "on the hub" if source.online else "in the cache, and the hub cannot be reached",
+        "device": str(device or "all devices"),
+        "backend": options.backend,
+        "revision": str(options.revision),
+        "transformers": transformers.__version__,
+    }
+    try:
+        yield
+    except LoadError:
+        raise
+    except Exception as error:
+        raise explain(error, words) from error
+
+
+def _check_choices(options: LoadOptions) -> None:
+    for option, value, choices in (
+        ("--dtype", options.dtype, DTYPES),
+        ("--backend", options.backend, BACKENDS),
+    ):
+        if value not in choices:
+            raise LoadError(f"{option} {value} is unknown.", f"Choose from {', '.join(choices)}.")
+    if options.device_map and options.device != "auto":
+        raise LoadError("--device and --device-map exclude each other.", "Leave one out.")
+    if options.device_map and find_spec("accelerate") is None:
+        raise LoadError(
+            "--device-map needs the package accelerate.", "Run `pip install accelerate`."
+        )
+
+
+def _where(source: Source, options: LoadOptions) -> dict[str, Any]:
+    """What every `from_pretrained` is told about the place that it loads from."""
+    return {
+        "revision": options.revision,
+        "trust_remote_code": options.trust_remote_code,
+        "local_files_only": not source.online,
+    }
+
+
+def _read_config(source: Source, options: LoadOptions) -> PreTrainedConfig:
+    config: PreTrainedConfig = AutoConfig.from_pretrained(
+        source.location,
+        **_where(source, options),
+    )
+    if config.is_encoder_decoder:
+        raise LoadError(
+            f"{source.name} is an encoder-decoder ({config.model_type}).",
+            "attnscope reads decoder-only language models.",
+        )
+    own_code = "AutoModelForCausalLM" in (getattr(config, "auto_map", None) or {})
+    if type(config) not in MODEL_FOR_CAUSAL_LM_MAPPING and not own_code:
+        raise LoadError(
+            f"{source.name} is no causal language model: transformers {transformers.__version__}"
+            f" has no such class for {config.model_type}.",
+            "attnscope reads decoder-only language models.",
+        )
+    return config
+
+
+def _read_model(
+    source: Source, options: LoadOptions, config: PreTrainedConfig
+) -> tuple[Any, tuple[str, ...]]:
+    chosen: dict[str, Any] = {}
+    if options.backend != "auto":
+        chosen["attn_implementation"] = options.backend
+    if options.device_map:
+        chosen["device_map"] = options.device_map
+    auto_model: Any = AutoModelForCausalLM
+    model, loading_info = auto_model.from_pretrained(
+        source.location,
+        config=config,
+        **_where(source, options),
+        dtype="auto" if options.dtype == "auto" else getattr(torch, options.dtype),
+        use_safetensors=None if options.allow_pickle else True,
+        # So that misfits are told below by name and shape; they are never ignored.
+        ignore_mismatched_sizes=True,
+        output_loading_info=True,
+        **chosen,
+    )
+    report = WeightReport.read(loading_info)
+    require_every_weight(model, source.name, report)
+    return model, tuple(sorted(report.unused))
+
+
+def _read_tokenizer(
+    source: Source, options: LoadOptions
+) -> tuple[PreTrainedTokenizerBase | None, str]:
+    directory = Path(source.location)
+    if source.local and not any((directory / file).is_file() for file in TOKENIZER_FILES):
+        return None, f"{source.name} has no tokenizer"
+    try:
+        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
+            source.location,
+            **_where(source, options),
+        )
+    except Exception as error:  # a model whose tokenizer is broken can still read --ids
+        return None, f"the tokenizer of {source.name} cannot be read ({one_line(error)})"
+    if len(tokenizer) <= len(tokenizer.all_special_ids):  # made up by transformers
+        return None, f"{source.name} has no tokenizer"
+    return tokenizer, ""

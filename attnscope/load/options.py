@@ -1,0 +1,30 @@
+"""What can be asked for when a model is loaded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+DTYPES = ("auto", "float32", "bfloat16", "float16")
+BACKENDS = ("auto", "eager", "sdpa", "flex_attention", "flash_attention_2")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadOptions:
+    """Which model, and how. The defaults need no network and no GPU."""
+
+    model: str = "fable"
+    """A bundled name, a local directory or a Hugging Face hub id."""
+    device: str = "auto"
+    """A torch device, or `auto`: cuda, then mps, then cpu."""
+    dtype: str = "auto"
+    """One of `DTYPES`; `auto` is what the checkpoint says."""
+    revision: str | None = None
+    """Branch, tag or commit of a hub model."""
+    backend: str = "auto"
+    """One of `BACKENDS`; `auto` leaves the choice of attention implementation to transformers."""
+    device_map: str | None = None
+    """How accelerate spreads the model over devices, for example `auto`."""
+    allow_pickle: bool = False
+    """Also read `.bin` weights, which are pickles."""
+    trust_remote_code: bool = False
+    """Run Python code that comes with the model."""

@@ -1,0 +1,1 @@
+"""The bundled model `textbook`: one layer, one head, numbers small enough to check by hand."""

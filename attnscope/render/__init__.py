@@ -1,0 +1,1 @@
+"""Records -> Rich renderables, one widget a file. Nothing here prints."""

@@ -1,0 +1,92 @@
+"""The whole page that `attnscope trace` prints, in reading order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from attnscope.records import Trace
+from attnscope.render.focus_map import focus_map
+from attnscope.render.hand_trace import hand_trace
+from attnscope.render.header import header
+from attnscope.render.heatmap import heatmap
+from attnscope.render.mask_table import mask_table
+from attnscope.render.palette import CAUTION, QUIET, STRONG, Fitted, Look
+from attnscope.render.proof import proof
+from attnscope.render.vectors import vectors
+
+
+def page(trace: Trace) -> RenderableType:
+    """Six sections: model and tokens, mask, focus map, heatmap, hand trace, proof; then notes."""
+    parts: list[RenderableType] = [_rule("1  Model and tokens"), header(trace.model, trace.tokens)]
+    if trace.focus or trace.masks or trace.view:
+        parts += _attention(trace)
+    else:
+        words = "Nothing was checked: no attention was seen, so there is no mask and no weight."
+        parts += [_rule("Attention"), _remark(words, CAUTION)]
+    if trace.notes:
+        parts += [_rule("Notes"), *(_remark(note, "") for note in trace.notes)]
+    return Group(*parts)
+
+
+def _attention(trace: Trace) -> list[RenderableType]:
+    parts: list[RenderableType] = [_rule("2  Mask: who may see whom")]
+    parts += _apart([mask_table(mask, trace.tokens) for mask in trace.masks])
+    if not trace.masks:
+        parts.append(_remark("No mask could be recorded.", CAUTION))
+    parts.append(_rule("3  Focus: where each head looks"))
+    missing = _remark("No head's weights could be recorded.", CAUTION)
+    parts.append(focus_map(trace.focus) if trace.focus else missing)
+    parts.append(_rule("4  Heatmap: one head's weights"))
+    parts.append(heatmap(trace.view, trace.tokens) if trace.view else missing)
+    parts.append(_rule("5  Hand trace: one query, step by step"))
+    missing = _remark("Could not be recomputed for this model.", CAUTION)
+    parts.append(hand_trace(trace.hand, trace.tokens) if trace.hand else missing)
+    if trace.vectors:
+        parts += [Text(), vectors(trace.vectors, trace.tokens)]
+    return [*parts, _rule("6  Proof"), proof(trace)]
+
+
+def _apart(parts: Iterable[RenderableType]) -> list[RenderableType]:
+    """The parts with an empty line between them."""
+    spaced: list[RenderableType] = []
+    for part in parts:
+        spaced += [Text(), part] if spaced else [part]
+    return spaced
+
+
+def _remark(words: str, style: str) -> RenderableType:
+    return Fitted(lambda _width, look: Text(look.say(words), style=style))
+
+
+def _rule(title: str) -> RenderableType:
+    """A section's title with a line to the right edge, set off by empty lines."""
+    return Fitted(lambda width, look: _line(title, width, look))
+
+
+def _line(title: str, width: int, look: Look) -> RenderableType:
+    rest = max(width - len(title) - 2, 0)
+    line = look.say("─" * rest)
+    return Group(Text(), Text.assemble((title, STRONG), "  ", (line, QUIET)), Text())
+
+
+if __name__ == "__main__":
+    from rich.console import Console
+
+    from attnscope.records import ModelInfo, Proof, Tokens
+
+    demo = Trace(
+        model=ModelInfo(
+            name="demo", architecture="MambaForCausalLM", parameters=1_000, layers=2, heads=0,
+            kv_heads=0, device="cpu", dtype="float32", backend="none",
+        ),
+        tokens=Tokens(ids=(0, 1), texts=("a", "b"), labels=("a", "b"), special=(False, False)),
+        masks=(), focus=(), view=None, hand=None, vectors=None, notes=("No attention here.",),
+        proof=Proof(
+            future_cells=0, future_max=0.0, future_at=None, recompute_max_diff=float("nan"),
+            limit=0.0, verified=False, unverified=(),
+        ),
+    )  # fmt: skip
+    Console().print(page(demo))

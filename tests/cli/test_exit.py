@@ -1,0 +1,135 @@
+"""Exit codes and the one line that a user sees, from the real command in a real process."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+COMMAND = [sys.executable, "-m", "attnscope"]
+
+
+def attnscope(
+    *arguments: str, stdin: bytes = b"", **environment: str
+) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(
+        [*COMMAND, *arguments], input=stdin, capture_output=True, timeout=120, check=False,
+        env=os.environ | environment,
+    )  # fmt: skip
+
+
+def one_line(result: subprocess.CompletedProcess[bytes]) -> str:
+    """The single line on stderr; nothing may be on stdout."""
+    assert result.stdout == b""
+    lines = result.stderr.decode().splitlines()
+    assert len(lines) == 1, lines
+    assert lines[0].startswith("attnscope: ")
+    return lines[0]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["trace", "--layer", "99"], "no layer 99"),
+        (["trace", "--head", "-99"], "no head -99"),
+        (["trace", "--query", "dragon"], "No token reads 'dragon'"),
+        (["trace", "--query", "77"], "no query 77"),
+        (["trace", ""], "empty"),
+        (["trace", "The cat", "--ids", "1,2"], "exclude each other"),
+        (["trace", "--ids", "1;2"], "--ids takes token ids"),
+        (["trace", "--ids", "1,999999"], "not in the vocabulary"),
+        (["trace", "--file", "/nowhere/at.all"], "no such file"),
+        (["trace", "--file", "/"], "is a directory"),
+        (["trace", "-m", "textbook", "The dog sat"], "dog"),
+        (["trace", "-m", "./nowhere"], "nowhere"),
+        (["trace", "--backend", "magic"], "magic"),
+        (["trace", "--bogus"], "No such option"),
+        (["trace", "The", "cat"], "unexpected extra argument"),
+        (["tracee"], "No such command"),
+        (["trace", "-m", "textbook", "-o", "/nowhere/out.svg"], "cannot be written"),
+    ],
+)
+def test_users_mistakes_end_with_one_line_and_exit_code_2(arguments: list[str], words: str) -> None:
+    result = attnscope(*arguments)
+    assert words in one_line(result)
+    assert result.returncode == 2
+
+
+def test_the_textbooks_vocabulary_is_listed() -> None:
+    line = one_line(attnscope("trace", "-m", "textbook", "The dog sat"))
+    assert "The cat sat on mat" in line
+
+
+def test_a_prompt_longer_than_the_models_positions() -> None:
+    line = one_line(attnscope("trace", "--file", "-", stdin=b"the king " * 400))
+    assert "512" in line
+
+
+def test_an_unknown_hub_model_without_a_network() -> None:
+    result = attnscope("trace", "-m", "nobody/nothing-at-all", HF_HUB_OFFLINE="1")
+    assert "nobody/nothing-at-all" in one_line(result)
+    assert result.returncode == 2
+
+
+def test_a_closed_pipe_is_silent_and_keeps_the_exit_code() -> None:
+    for arguments in (["trace", "-m", "textbook"], ["--help"], ["trace", "--help"]):
+        process = subprocess.Popen(
+            [*COMMAND, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == b""
+        assert process.wait(timeout=60) == 0
+
+
+def test_ctrl_c_exits_130_with_one_line() -> None:
+    process = subprocess.Popen(
+        [*COMMAND, "trace", "--file", "-"],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    time.sleep(2.5)  # it is waiting for standard input now
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert errors.decode() == "attnscope: interrupted.\n"
+    assert process.returncode == 130
+
+
+def test_an_error_of_our_own_is_2_and_never_1(tmp_path: Path) -> None:
+    script = "import attnscope.cli.trace as t, attnscope.cli.exit as e, sys\n"
+    script += "def broken(*a): raise ZeroDivisionError('planted')\n"
+    script += "t.read_prompt = broken\nsys.exit(e.run(['trace']))"
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, check=False)
+    assert result.returncode == 2
+    assert b"ZeroDivisionError: planted" in result.stderr
+    assert b"Traceback" not in result.stderr
+
+
+def test_version_names_what_a_bug_report_needs() -> None:
+    result = attnscope("--version")
+    names = [line.split()[0] for line in result.stdout.decode().splitlines()]
+    assert {"attnscope", "torch", "transformers", "Python", "device"} <= set(names)
+    assert result.returncode == 0
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["trace", "--help"]])
+def test_help_imports_neither_torch_nor_transformers(arguments: list[str]) -> None:
+    script = (
+        "import sys\nfrom attnscope.cli.exit import run\n"
+        f"code = run({arguments!r})\n"
+        "heavy = {'torch', 'transformers', 'numpy'} & set(sys.modules)\n"
+        "sys.exit(f'{code} {heavy}' if code or heavy else 0)"
+    )
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, check=False)
+    assert result.returncode == 0, result.stderr
+    assert b"Usage" in result.stdout
+
+
+def test_import_attnscope_is_light() -> None:
+    script = "import attnscope, sys; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0

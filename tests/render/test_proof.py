@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from math import nan
+
+import pytest
+
+from attnscope.render.proof import proof, state
+from tests.render import examples
+
+CLEAN = "no token sees the future"
+
+
+def test_clean() -> None:
+    output = examples.printed(proof(examples.textbook()), 100)
+    assert output.startswith(f"✓ {CLEAN}\n")
+    assert (
+        "10 cells above the diagonal inspected over 1 layer × 1 head; largest weight 0\n" in output
+    )
+    assert "recomputed: largest difference 3.1e-08, limit 1.2e-06; every head verified" in output
+
+
+def test_a_leak_is_loud_and_located() -> None:
+    output = examples.printed(proof(examples.leaking()), 100)
+    assert "A TOKEN SEES THE FUTURE" in output
+    assert "in layer 0, head 0: cat (1) → on (3), weight 0.4" in output
+    assert CLEAN not in output
+
+
+def test_an_open_mask_without_weight_is_not_clean() -> None:
+    trace = replace(examples.leaking(), proof=examples.make_proof())
+    assert state(trace) == "leak"
+    output = examples.printed(proof(trace), 100)
+    assert "THE MASK LEAVES THE FUTURE OPEN (no weight went there" in output
+    unseen = replace(trace, proof=examples.make_proof(future_cells=0))
+    assert "no weight went there" not in examples.printed(proof(unseen), 100)
+    assert CLEAN not in output
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"future_cells": 0},
+        {"future_max": nan},
+        {"verified": False, "unverified": ((0, 0), (0, 3), (2, 1))},
+        {"verified": False, "recompute_max_diff": nan},
+    ],
+)
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
+def test_what_could_not_be_checked_is_never_clean(
+    changes: dict[str, object], encoding: str
+) -> None:
+    trace = replace(examples.textbook(), proof=examples.make_proof(**changes))
+    assert state(trace) == "unchecked"
+    output = examples.printed(proof(trace), 100, encoding, force_terminal=True)
+    assert "could not check" in output
+    assert CLEAN not in output
+    assert "[32m" not in output
+
+
+def test_a_leak_in_an_unverified_head_says_both() -> None:
+    found = examples.make_proof(
+        future_max=0.4, future_at=(0, 0, 1, 3), verified=False, unverified=((0, 0),)
+    )
+    output = examples.printed(proof(replace(examples.textbook(), proof=found)), 120)
+    assert "A TOKEN SEES THE FUTURE" in output
+    assert "not verified, the kernel's own weight may differ" in output
+
+
+def test_unverified_heads_are_listed_by_layer() -> None:
+    heads = ((0, 1), (0, 3), (2, 0))
+    trace = replace(
+        examples.textbook(), proof=examples.make_proof(verified=False, unverified=heads)
+    )
+    output = examples.printed(proof(trace), 100)
+    assert "not verified: layer 0 heads 1, 3; layer 2 head 0" in output
+
+
+def test_a_single_token_has_no_future() -> None:
+    trace = replace(
+        examples.textbook(),
+        tokens=examples.make_tokens(("a",)),
+        masks=(),
+        proof=examples.make_proof(future_cells=0),
+    )
+    output = examples.printed(proof(trace), 100)
+    assert "single token" in output
+    assert "could not check" in output
