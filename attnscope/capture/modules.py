@@ -43,8 +43,8 @@ class ModuleStack:
         """The qualified name of a module, by default of the innermost one running."""
         if module is None:
             module = self._running[-1] if self._running else self._model
-        name: str = type(module).__name__
-        return self._names.get(id(module), name)
+        named = self._names.get(id(module))
+        return type(module).__name__ if named is None else named
 
 
 def layer_number(name: str) -> int | None:

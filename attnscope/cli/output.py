@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 FILE_WIDTH = 100
 
 
-def deliver(trace: Trace, format: Format, output: Path | None, width: int | None) -> None:
+def deliver(trace: Trace, form: Format, output: Path | None, width: int | None) -> None:
     """Print a trace, or write it to `output`.
 
     Raises OutputError when the file cannot be written; nothing half-written is left.
     """
     if output is not None:
-        _write(output, _content(trace, format, output.suffix.lower(), width or FILE_WIDTH))
-    elif format is Format.json:
+        _write(output, _content(trace, form, output.suffix.lower(), width or FILE_WIDTH))
+    elif form is Format.json:
         print(_json(trace))  # noqa: T201
     else:
         from rich.console import Console
@@ -36,8 +36,8 @@ def deliver(trace: Trace, format: Format, output: Path | None, width: int | None
         Console(width=width, highlight=False, emoji=False, markup=False).print(page(trace))
 
 
-def _content(trace: Trace, format: Format, suffix: str, width: int) -> str:
-    if format is Format.json or suffix == ".json":
+def _content(trace: Trace, form: Format, suffix: str, width: int) -> str:
+    if form is Format.json or suffix == ".json":
         return _json(trace) + "\n"
     console = _recorder(trace, width)
     title = f"attnscope trace --model {trace.model.name}"

@@ -18,8 +18,8 @@ def read_prompt(prompt: str | None, file: Path | None, ids: str | None) -> str |
 
     Raises PromptError when more than one source is given or a file cannot be read.
     """
-    given = [name for name, value in
-             (("PROMPT", prompt), ("--file", file), ("--ids", ids)) if value is not None]  # fmt: skip
+    sources = {"PROMPT": prompt, "--file": file, "--ids": ids}
+    given = [name for name, value in sources.items() if value is not None]
     if len(given) > 1:
         raise PromptError(f"{' and '.join(given)} exclude each other.", "Give one of them.")
     if file is not None:

@@ -20,7 +20,7 @@ _PROMPT = "Prompt"
 _LOOK = "What to look at closely"
 
 
-def trace(  # noqa: PLR0913 (a command's parameters are its options)
+def trace(  # noqa: PLR0913, PLR0917 (a command's parameters are its options)
     prompt: Annotated[
         str | None, typer.Argument(help="By default one that suits the model.")
     ] = None,
@@ -61,7 +61,7 @@ def trace(  # noqa: PLR0913 (a command's parameters are its options)
     device_map: options.DeviceMap = None,
     allow_pickle: options.AllowPickle = False,
     trust_remote_code: options.TrustRemoteCode = False,
-    format: options.FormatOption = options.Format.table,
+    form: options.FormatOption = options.Format.table,
     output: options.Output = None,
     width: options.Width = None,
 ) -> None:
@@ -89,7 +89,7 @@ def trace(  # noqa: PLR0913 (a command's parameters are its options)
         tokens = _tokens(loaded, text, numbers, chat)
         selection = Selection(layer=layer, head=head, query=query)
         result = trace_tokens(loaded, tokens, selection, progress=tell)
-    deliver(result, format, output, width)
+    deliver(result, form, output, width)
 
 
 def _tokens(loaded: LoadedModel, text: str | None, numbers: list[int] | None, chat: bool) -> Tokens:

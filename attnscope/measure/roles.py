@@ -53,6 +53,6 @@ def reason(head: HeadFocus) -> str:
     """Why this head was chosen, in plain words."""
     if head.future_weight > 0:
         return f"it puts up to {head.future_weight:.3g} of a token's weight on the future"
-    if head.role == "broad" or head.role == "mixed":
+    if head.role in {"broad", "mixed"}:
         return "no head shows a clear pattern; this one is the most focused"
     return f"the strongest {head.role} head (score {head.role_score:.2f})"

@@ -52,7 +52,7 @@ def row_statistics(
 
 
 def _entropy(rows: Rows) -> Float[Tensor, "head row"]:
-    entropy = torch.special.entr(rows.weights).sum(dim=-1)
+    entropy: Tensor = torch.special.entr(rows.weights).sum(dim=-1)
     if rows.sink_weights is not None:
         entropy = entropy + torch.special.entr(rows.sink_weights)
     return entropy
@@ -67,7 +67,7 @@ def _broad(rows: Rows, visible: Int[Tensor, " row"]) -> Statistic:
 def _distance(rows: Rows, position: Int[Tensor, " row"]) -> Float[Tensor, "head row"]:
     key = torch.arange(rows.columns, device=position.device)
     away = (position[:, None] - key).double()
-    return (rows.weights * away).sum(dim=-1)
+    return torch.einsum("hrk,rk->hr", rows.weights, away)
 
 
 def _at(rows: Rows, key: Int[Tensor, " row"]) -> Float[Tensor, "head row"]:

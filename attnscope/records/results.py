@@ -56,7 +56,7 @@ class HeadFocus:
     previous_weight: float
     """Mean weight on the position before, from the second query on."""
     first_weight: float
-    """Mean weight on position 0, from the third query on (there it is neither self nor previous)."""
+    """Mean weight on position 0, from the third query on: there it is neither self nor previous."""
     local_weight: float | None
     """Mean weight on the query's own and the 3 positions before it, over queries that see at least
     8 keys; None when there is none."""
@@ -76,7 +76,7 @@ class HeadFocus:
     verified: bool
     """True when the recomputed output matches the kernel's own within `limit`."""
     difference: float
-    """Largest difference between the recomputed and the kernel's own output; NaN if none was made."""
+    """Largest difference between recomputed and kernel output; NaN if none was recomputed."""
     limit: float
     """The largest difference that rounding explains; see `measure.attention.rounding_limit`."""
 

@@ -46,11 +46,14 @@ def test_everything_is_restored_after_an_exception(name: str, where: str) -> Non
     def fail(*args: object) -> None:
         raise RuntimeError("planted")
 
-    handle = broken.register_forward_hook(fail) if where == "model" else None
-    with pytest.raises(RuntimeError, match="planted"), torch.no_grad():
-        with capture(model, fail if where == "consumer" else lambda call: None):
+    def run() -> None:
+        with torch.no_grad(), capture(model, fail if where == "consumer" else lambda call: None):
             model(IDS)
             fail()
+
+    handle = broken.register_forward_hook(fail) if where == "model" else None
+    with pytest.raises(RuntimeError, match="planted"):
+        run()
     if handle:
         handle.remove()
     assert state(model) == before
@@ -62,9 +65,8 @@ def test_a_second_capture_says_so_and_does_not_disturb_the_first() -> None:
     model = tiny("llama")
     calls: list[AttentionCall] = []
     with torch.no_grad(), capture(model, calls.append):
-        with pytest.raises(CaptureError, match="Another capture"):
-            with capture(model, calls.append):
-                pass
+        with pytest.raises(CaptureError, match="Another capture"), capture(model, calls.append):
+            pass
         model(IDS)
     assert len(calls) == model.config.num_hidden_layers
     with capture(model, calls.append):
@@ -118,7 +120,7 @@ def test_left_padding_is_seen_as_delivered() -> None:
 
 
 def test_a_mask_dropped_inside_the_kernel_is_seen() -> None:
-    """The model offers a causal mask; a broken eager kernel forgets it. The witness is the kernel."""
+    """The model offers a causal mask, a broken eager kernel forgets it: the kernel is the witness."""
     import transformers.models.llama.modeling_llama as llama
 
     original = llama.eager_attention_forward

@@ -71,7 +71,7 @@ def test_induction_and_duplicate_token_heads() -> None:
 
 
 def test_the_token_itself_is_no_induction_target() -> None:
-    """In `a a` the token after the earlier `a` is the query itself: looking there is no induction."""
+    """In `a a` what follows the earlier `a` is the query itself: looking there is no induction."""
     head = focus_of(shifted(0), [7] * TOKENS)
     assert head.induction == 0.0
 

@@ -1,0 +1,1 @@
+"""The bundled models: what they are, and the recipes that made them."""
