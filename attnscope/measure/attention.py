@@ -97,7 +97,7 @@ def weight_rows(call: AttentionCall, start: int, stop: int) -> Rows:
         allowed=allowed,
         weights=weights,
         sink_weights=sinks,
-        largest_score=scores.masked_fill(~allowed, 0.0).abs().amax(dim=(-1, -2)),
+        largest_score=_largest(scores, allowed),
     )
 
 
@@ -157,9 +157,17 @@ def _columns(allowed: Tensor, bias: Tensor | None) -> int:
     return int(reached[-1]) + 1 if len(reached) else 1
 
 
+def _largest(scores: Tensor, allowed: Tensor) -> Tensor:
+    """Largest absolute score of an open cell, a head."""
+    low, high = torch.aminmax(scores.masked_fill(~allowed, 0.0).flatten(1), dim=-1)
+    return torch.maximum(-low, high)
+
+
 def _softmax(scores: Tensor, call: AttentionCall) -> tuple[Tensor, Tensor | None]:
     if call.sinks is None:
-        return torch.softmax(scores, dim=-1).nan_to_num(nan=0.0), None
+        weights = torch.softmax(scores, dim=-1)
+        blind = scores.amax(dim=-1, keepdim=True) == -math.inf
+        return (weights.masked_fill(blind, 0.0) if blind.any() else weights), None
     sinks = _exact(call.sinks)[:, None, None].expand(*scores.shape[:-1], 1)
     both = torch.softmax(torch.cat([scores, sinks], dim=-1), dim=-1)
     return both[..., :-1], both[..., -1]
