@@ -8,6 +8,7 @@ from attnscope.capture import capture
 from attnscope.capture.runs import forward
 from attnscope.errors import SelectionError
 from attnscope.load import LoadedModel, LoadOptions, load, tokenize
+from attnscope.load.quiet import quiet
 from attnscope.measure.run import RunTally, Selection
 from attnscope.records import AttentionCall, Tokens, Trace
 
@@ -64,7 +65,7 @@ def trace_tokens(
 
     if progress:
         progress(f"running {loaded.info.name}")
-    with capture(loaded.model, measure):
+    with quiet(bars=False), capture(loaded.model, measure):
         forward(loaded.model, tokens.ids)
     return run.result()
 

@@ -9,12 +9,24 @@ from contextlib import contextmanager
 
 @contextmanager
 def working() -> Iterator[Callable[[str], None]]:
-    """Yields a function that says what is being done; silent when stderr is no terminal."""
+    """Yields a function that says what is being done; silent when stderr is no terminal.
+
+    Empty words stop the display until there are words again.
+    """
     if not sys.stderr.isatty():
         yield lambda words: None
         return
     from rich.console import Console
     from rich.text import Text
 
-    with Console(stderr=True).status(Text("working"), spinner="line") as status:
-        yield lambda words: status.update(Text(words))
+    status = Console(stderr=True).status(Text("working"), spinner="line")
+
+    def tell(words: str) -> None:
+        if words:
+            status.update(Text(words))
+            status.start()
+        else:
+            status.stop()
+
+    with status:
+        yield tell

@@ -34,7 +34,8 @@ from attnscope.load.weights import WeightReport, require_every_weight
 from attnscope.records import ModelInfo
 
 Progress = Callable[[str], None]
-"""Told in plain words what is being done now."""
+"""Told in plain words what is being done now; an empty string asks for silence, because a library
+is about to draw progress bars of its own."""
 
 LARGE = 2**30
 """Bytes of weights from which loading takes long enough to be shown."""
@@ -84,11 +85,11 @@ def load(options: LoadOptions, progress: Progress | None = None) -> LoadedModel:
     source = replace(source, online=options.trust_remote_code if source.local else hub_answers())
     device = None if options.device_map else choose_device(options.device)
     tell = progress or _tell_nobody
-    bars = progress is not None and sys.stderr.isatty()
-    with quiet(bars=bars and _takes_long(source)), _told(options, source, device):
+    bars = progress is not None and sys.stderr.isatty() and _takes_long(source)
+    with quiet(bars=bars), _told(options, source, device):
         tell(f"reading the config of {source.name}")
         config = _read_config(source, options)
-        tell(f"loading {source.name}")
+        tell("" if bars else f"loading {source.name}")
         model, unused = _read_model(source, options, config)
         if device is not None and device.type != "cpu":
             tell(f"moving {source.name} to {device}")

@@ -108,6 +108,8 @@ class RunTally:
         )
 
     def _reason(self, best: HeadFocus) -> str:
+        if len(self._focus) == 1:
+            return "the only head"
         chosen = self._selection.layer is not None and self._selection.head is not None
         return "the head that was asked for" if chosen else reason(best)
 
