@@ -63,7 +63,7 @@ def test_a_failing_model_gives_its_own_reason(textbook: LoadedModel) -> None:
 
     handle = textbook.model.lm_head.register_forward_hook(fail)
     try:
-        with pytest.raises(CaptureError, match="SmolLM3ForCausalLM failed on sdpa.*planted$"):
+        with pytest.raises(CaptureError, match=r"SmolLM3ForCausalLM failed on sdpa.*planted$"):
             attnscope.trace(model=textbook)
     finally:
         handle.remove()

@@ -120,7 +120,7 @@ def test_left_padding_is_seen_as_delivered() -> None:
 
 
 def test_a_mask_dropped_inside_the_kernel_is_seen() -> None:
-    """The model offers a causal mask, a broken eager kernel forgets it: the kernel is the witness."""
+    """The model offers a causal mask and a broken kernel forgets it: the kernel is the witness."""
     import transformers.models.llama.modeling_llama as llama
 
     original = llama.eager_attention_forward
