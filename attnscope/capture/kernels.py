@@ -7,7 +7,7 @@ capture runs.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 from torch import Tensor
@@ -17,6 +17,8 @@ from attnscope.capture.received import Received, mask_words
 from attnscope.masks import Mask, blocks, causal, everything, padding, sliding
 
 Report = Callable[[Received], None]
+Inside = Callable[[], AbstractContextManager[None]]
+"""Entered while a kernel runs: torch calls that it makes itself are its own business."""
 
 
 @contextmanager
@@ -35,13 +37,14 @@ def replaced(owner: Any, name: str, value: Any) -> Iterator[None]:
 
 
 @contextmanager
-def flex_calls(report: Report) -> Iterator[None]:
+def flex_calls(report: Report, inside: Inside) -> Iterator[None]:
     """Report each FlexAttention call that transformers makes, as its kernel received it."""
     name = "compile_friendly_flex_attention"
     kernel = getattr(flex_attention, name)
 
     def spy(query: Tensor, key: Tensor, value: Tensor, *args: Any, **kwargs: Any) -> Any:
-        result = kernel(query, key, value, *args, **kwargs)
+        with inside():
+            result = kernel(query, key, value, *args, **kwargs)
         report(_from_flex(result, query, key, value, kwargs))
         return result
 
@@ -50,13 +53,14 @@ def flex_calls(report: Report) -> Iterator[None]:
 
 
 @contextmanager
-def flash_calls(report: Report) -> Iterator[None]:
+def flash_calls(report: Report, inside: Inside) -> Iterator[None]:
     """Report each FlashAttention call that transformers makes, as its kernel received it."""
     name = "_flash_attention_forward"
     kernel = getattr(flash_attention, name)
 
     def spy(query: Tensor, key: Tensor, value: Tensor, *args: Any, **kwargs: Any) -> Any:
-        result = kernel(query, key, value, *args, **kwargs)
+        with inside():
+            result = kernel(query, key, value, *args, **kwargs)
         report(_from_flash(result, query, key, value, args, kwargs))
         return result
 

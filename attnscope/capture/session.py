@@ -63,8 +63,8 @@ class _Session:
     @contextmanager
     def recording(self) -> Iterator[None]:
         with ExitStack() as stack:
-            stack.enter_context(flex_calls(self._received))
-            stack.enter_context(flash_calls(self._received))
+            stack.enter_context(flex_calls(self._received, self._deaf))
+            stack.enter_context(flash_calls(self._received, self._deaf))
             stack.enter_context(interface_calls(self._around))
             stack.enter_context(self._modules.watching())
             if self._everywhere:
@@ -105,11 +105,16 @@ class _Session:
 
     def _emit(self, record: AttentionCall) -> None:
         self._count += 1
-        self._busy = True  # the consumer's own tensor work is not the model's
-        try:
+        with self._deaf():  # the consumer's own tensor work is not the model's
             self._on_call(record)
+
+    @contextmanager
+    def _deaf(self) -> Iterator[None]:
+        before, self._busy = self._busy, True
+        try:
+            yield
         finally:
-            self._busy = False
+            self._busy = before
 
 
 def _runs_flex(model: nn.Module) -> bool:
