@@ -9,7 +9,7 @@ from pathlib import Path
 from attnscope.errors import LoadError
 
 BUNDLED = {
-    "fable": "The fox saw the crow in the tree, and the crow saw the fox",
+    "fable": "The cat sat on the mat, and the cat sat on the",
     "textbook": "The cat sat on mat",
 }
 """The models that ship with the package, and a prompt that suits each."""

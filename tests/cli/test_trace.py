@@ -92,9 +92,8 @@ def test_a_hostile_prompt_prints_harmlessly(capsys: pytest.CaptureFixture[str]) 
     printed = output_of(capsys, HOSTILE + " \udcff\udcfe", "--width", "100")
     for evil in "\x1b\x07\u202e\u202c\u200d":
         assert evil not in printed
-    # a byte-level tokenizer keeps brackets as they are; markup must not eat them
-    assert "[" in printed
-    assert "bold" in printed
+    for kept in ("[", "]", "/"):  # markup must not eat them
+        assert kept in printed
     assert max(cell_len(line) for line in printed.splitlines()) <= 100
 
 
@@ -115,6 +114,7 @@ def test_a_directory_without_a_tokenizer_takes_ids(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     directory = save_tiny("gpt2", tmp_path / "model")
+    capsys.readouterr()  # saving draws a bar
     printed = output_of(capsys, "-m", str(directory), "--ids", "5,9,23", "--layer", "1")
     assert "layer 1" in printed
     assert run(["trace", "-m", str(directory), "words"]) == 2
@@ -125,6 +125,7 @@ def test_a_model_without_attention_says_so(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     directory = save_tiny("mamba", tmp_path / "model")
+    capsys.readouterr()  # saving draws a bar
     printed = output_of(capsys, "-m", str(directory), "--ids", "5,9,23")
     assert "no attention" in printed
     assert "no token sees the future" not in printed  # could not check is never clean
