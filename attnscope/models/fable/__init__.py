@@ -1,0 +1,1 @@
+"""The bundled language model `fable`, and the recipe that made it."""
