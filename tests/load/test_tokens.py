@@ -15,21 +15,7 @@ from transformers import PreTrainedTokenizerFast
 from attnscope.errors import PromptError
 from attnscope.load import LoadedModel, LoadOptions, load, tokenize, tokens_from_ids
 from attnscope.load import model as model_module
-from tests.tiny import save_tiny, tiny
-
-
-@pytest.fixture(autouse=True)
-def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-
-
-@pytest.fixture(scope="session")
-def stored(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A directory with one small model a folder, without tokenizers."""
-    directory = tmp_path_factory.mktemp("models")
-    for name in ("llama", "gpt2", "bloom", "mamba"):
-        save_tiny(name, directory / name)
-    return directory
+from tests.tiny import tiny
 
 
 @pytest.fixture(scope="module")

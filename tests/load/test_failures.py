@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import json
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,48 +16,17 @@ from safetensors.torch import load_file, save_file
 from attnscope.errors import LoadError
 from attnscope.load import LoadOptions, load
 from attnscope.load import model as model_module
-from tests.tiny import save_tiny, tiny
+from tests.load.damage import edit_config, failure
+from tests.tiny import tiny
 
 http: Any = importlib.import_module(vars(hub)["Response"].__module__.split(".")[0])
 """The HTTP client of this huggingface_hub: httpx, later httpx2."""
-
-
-@pytest.fixture(autouse=True)
-def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-
-
-@pytest.fixture(scope="session")
-def stored(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A directory with one small model a folder, without tokenizers."""
-    directory = tmp_path_factory.mktemp("models")
-    for name in ("llama", "gpt2", "bloom", "mamba"):
-        save_tiny(name, directory / name)
-    return directory
-
-
-@pytest.fixture
-def llama(stored: Path, tmp_path: Path) -> Path:
-    """A copy of the small Llama, to be damaged."""
-    return shutil.copytree(stored / "llama", tmp_path / "llama")
-
-
-def edit_config(directory: Path, **fields: object) -> None:
-    file = directory / "config.json"
-    file.write_text(json.dumps(json.loads(file.read_text()) | fields))
 
 
 def keep_weights(directory: Path, wanted: Callable[[str], bool]) -> None:
     file = directory / "model.safetensors"
     kept = {name: weight for name, weight in load_file(file).items() if wanted(name)}
     save_file(kept, file, metadata={"format": "pt"})
-
-
-def failure(model: Path | str, **options: Any) -> LoadError:
-    with pytest.raises(LoadError) as caught:
-        load(LoadOptions(model=str(model), **options))
-    assert "\n" not in str(caught.value)
-    return caught.value
 
 
 def cut(name: str, size: int) -> Callable[[Path], None]:

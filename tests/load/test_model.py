@@ -2,53 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import load_file
 from transformers.utils import logging as transformers_logging
 
-from attnscope.errors import LoadError
 from attnscope.load import LoadOptions, load
-from tests.tiny import save_tiny, tiny
-
-
-@pytest.fixture(autouse=True)
-def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-
-
-@pytest.fixture(scope="session")
-def stored(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A directory with one small model a folder, without tokenizers."""
-    directory = tmp_path_factory.mktemp("models")
-    for name in ("llama", "gpt2", "bloom", "mamba"):
-        save_tiny(name, directory / name)
-    return directory
-
-
-@pytest.fixture
-def llama(stored: Path, tmp_path: Path) -> Path:
-    """A copy of the small Llama, to be damaged."""
-    return shutil.copytree(stored / "llama", tmp_path / "llama")
-
-
-def edit_config(directory: Path, **fields: object) -> None:
-    file = directory / "config.json"
-    file.write_text(json.dumps(json.loads(file.read_text()) | fields))
-
-
-def failure(model: Path | str, **options: Any) -> LoadError:
-    with pytest.raises(LoadError) as caught:
-        load(LoadOptions(model=str(model), **options))
-    assert "\n" not in str(caught.value)
-    return caught.value
+from tests.load.damage import edit_config, failure
+from tests.tiny import tiny
 
 
 def test_info_of_grouped_heads(stored: Path) -> None:
