@@ -22,6 +22,8 @@ def read_prompt(prompt: str | None, file: Path | None, ids: str | None) -> str |
     given = [name for name, value in sources.items() if value is not None]
     if len(given) > 1:
         raise PromptError(f"{' and '.join(given)} exclude each other.", "Give one of them.")
+    if prompt == "-":
+        file = Path(prompt)
     if file is not None:
         return _decode(_read(file))
     if prompt is not None:

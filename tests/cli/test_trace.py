@@ -105,9 +105,10 @@ def test_prompts_from_files_and_ids(
     assert output_of(capsys, "-m", "textbook", "--file", str(tmp_path / "prompt.txt")) == expected
     assert output_of(capsys, "-m", "textbook", "--ids", "0,1,2,3,4") == expected
     assert output_of(capsys, "-m", "textbook") == expected
-    stdin = io.TextIOWrapper(io.BytesIO(b"The cat sat on mat"))
-    monkeypatch.setattr(sys, "stdin", stdin)
-    assert output_of(capsys, "-m", "textbook", "--file", "-") == expected
+    for arguments in (["--file", "-"], ["-"]):
+        stdin = io.TextIOWrapper(io.BytesIO(b"The cat sat on mat"))
+        monkeypatch.setattr(sys, "stdin", stdin)
+        assert output_of(capsys, "-m", "textbook", *arguments) == expected
 
 
 def test_a_directory_without_a_tokenizer_takes_ids(
