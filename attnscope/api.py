@@ -65,7 +65,7 @@ def trace_tokens(
 
     if progress:
         progress(f"running {loaded.info.name}")
-    with quiet(bars=False), capture(loaded.model, measure):
+    with quiet(bars=False), capture(loaded.model, measure, run.miss):
         forward(loaded.model, tokens.ids)
     return run.result()
 

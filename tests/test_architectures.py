@@ -19,7 +19,9 @@ from attnscope.capture.runs import forward
 from attnscope.errors import AttnscopeError
 from attnscope.load import LoadedModel, LoadOptions, load, tokens_from_ids
 from attnscope.masks import Mask
-from attnscope.measure.attention import ROUNDING_FACTOR, output_rows, rounding_limit, weight_rows
+from attnscope.measure.attention import output_rows, weight_rows
+from attnscope.measure.focus import tally
+from attnscope.measure.rounding import ROUNDING_FACTOR
 from attnscope.records import AttentionCall
 from tests.calls import weights_of
 from tests.tiny import TINY, save_tiny
@@ -93,25 +95,22 @@ def test_traced(name: str, backend: str, directories: dict[str, Path]) -> None:
 
 
 def _assert_recomputed(call: AttentionCall) -> None:
-    """Inside the limit as it is, outside it with the mask shifted by one position."""
+    """Inside c · eps · sqrt(d) · max|value| as it is; a mask shifted by one is past the limit."""
     assert call.query is not None
+    rows = weight_rows(call, 0, call.queries)
+    gap = (output_rows(call, rows) - call.output[0].double()).abs().amax(dim=(-1, -2))
     largest = call.value[0].double().abs().amax(dim=(-1, -2))
     largest = largest.repeat_interleave(call.heads // call.value.shape[1])
-    strict = ROUNDING_FACTOR * torch.finfo(call.query.dtype).eps * call.query.shape[-1] ** 0.5
-    rows = weight_rows(call, 0, call.queries)
-    assert (_gap(call) <= strict * largest).all()
+    eps, width = torch.finfo(call.query.dtype).eps, call.query.shape[-1]
+    assert (gap <= ROUNDING_FACTOR * eps * width**0.5 * largest).all()
     mask = call.mask
     shifted = Mask(
         predicate=lambda b, h, q, k: mask.predicate(b, h, (q - 1).clamp(min=0), k) & (q > 0),
         batches=mask.batches,
         heads=mask.heads,
     )
-    assert (_gap(replace(call, mask=shifted)) > rounding_limit(call, rows.largest_score)).all()
-
-
-def _gap(call: AttentionCall) -> torch.Tensor:
-    rows = weight_rows(call, 0, call.queries)
-    return (output_rows(call, rows) - call.output[0].double()).abs().amax(dim=(-1, -2))
+    heads = tally(replace(call, mask=shifted), torch.arange(call.keys)).result()
+    assert all(head.rounding > 1000 and not head.verified for head in heads)
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

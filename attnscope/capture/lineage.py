@@ -48,10 +48,8 @@ class Scores:
 
     def plus(self, term: Tensor, factor: float = 1.0) -> Scores | None:
         """With factor · term added; None where that cannot be said in this form."""
-        if term.ndim and term.shape[-1] == 1:
-            return self  # one value for a whole row: softmax does not change
-        if self.sinks is not None:
-            return None
+        if self.sinks is not None:  # a value for the whole row, sink included, changes no weight
+            return self if term.ndim and term.shape[-1] == 1 else None
         return replace(self, terms=(*self.terms, (term.detach(), factor)))
 
     def close(self, cells: Tensor) -> Scores:
@@ -87,7 +85,7 @@ class Scores:
         """Which cells stay open, and how the mask arrived, in words."""
         mask, forms = everything(), []
         for term, own in self.terms:
-            if bool((term * own <= PENALTY).any()):
+            if term.shape[-1:] != (1,) and bool((term * own <= PENALTY).any()):
                 mask &= additive(four(term) * own)
                 forms.append(f"additive {str(term.dtype).removeprefix('torch.')} tensor")
         for cells in self.closed:

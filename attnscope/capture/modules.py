@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -46,8 +45,19 @@ class ModuleStack:
         named = self._names.get(id(module))
         return type(module).__name__ if named is None else named
 
+    def layer(self, name: str) -> int | None:
+        """The layer in a module's name: the 3 in `model.layers.3.self_attn`.
 
-def layer_number(name: str) -> int | None:
-    """The decoder layer in a module's name: the 3 in `model.layers.3.self_attn`."""
-    found = re.search(r"(?:^|\.)(\d+)(?:\.|$)", name)
-    return int(found.group(1)) if found else None
+        Of several lists of modules on the way, the longest is the stack of layers.
+        """
+        parts = name.split(".")
+        numbers = [place for place, part in enumerate(parts) if part.isdigit()]
+        if not numbers:
+            return None
+        return int(parts[max(numbers, key=lambda place: self._siblings(parts[:place]))])
+
+    def _siblings(self, parent: list[str]) -> int:
+        try:
+            return len(list(self._model.get_submodule(".".join(parent)).children()))
+        except AttributeError:
+            return 0

@@ -34,7 +34,7 @@ def mask_words(mask: object, is_causal: bool) -> str:
     """How a mask arrived at a kernel, in words."""
     if mask is None:
         return "is_causal" if is_causal else "none"
-    if isinstance(mask, Tensor):
+    if type(mask) is Tensor:
         kind = str(mask.dtype).removeprefix("torch.")
         return "boolean tensor" if kind == "bool" else f"additive {kind} tensor"
     return type(mask).__name__

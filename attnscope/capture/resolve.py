@@ -10,11 +10,12 @@ from __future__ import annotations
 from dataclasses import fields, replace
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from attnscope.capture.interface import InterfaceCall
 from attnscope.capture.received import Received, mask_words
-from attnscope.masks import Mask, additive, blocks, causal, dense, everything
+from attnscope.masks import Mask, additive, blocks, causal, dense, everything, padding, sliding
 from attnscope.records import AttentionCall, Offered
 
 Result = tuple[Tensor, Tensor | None]
@@ -25,13 +26,14 @@ def at_interface(
 ) -> AttentionCall:
     """The record of a call that went through transformers' attention interface."""
     queries = call.query.shape[2]
+    output = result[0].detach().transpose(1, 2)  # (batch, query, head, d_v) by contract
     if len(seen) == 1 and seen[0].output.shape[2] == queries:
-        kernel = _grouped(_explained(seen[0], call), call)
+        kernel = _doubted(_grouped(_explained(seen[0], call), call), call)
     else:
-        kernel = _from_offer(call, " + ".join(one.kernel for one in seen) or "unseen kernel")
-    output = result[0].detach()
-    if output.ndim == 4 and output.shape[1] == queries:
-        kernel = replace(kernel, output=output.transpose(1, 2))
+        name = " + ".join(one.kernel for one in seen) or "unseen kernel"
+        kernel = _from_offer(call, name, output)
+    if output.shape == kernel.output.shape:
+        kernel = replace(kernel, output=output)
     if kernel.weights is None and _is_weights(result[1], kernel):
         kernel = replace(kernel, weights=result[1])
     return outside(index, layer, module, kernel, call.offered)
@@ -73,7 +75,21 @@ def _grouped(kernel: Received, call: InterfaceCall) -> Received:
     return replace(kernel, key=kernel.key[:, ::repeats], value=kernel.value[:, ::repeats])
 
 
-def _from_offer(call: InterfaceCall, kernel: str) -> Received:
+def _doubted(kernel: Received, call: InterfaceCall) -> Received:
+    """A kernel that received other keys or values than were offered: positions may have moved."""
+    for name, received, offered in (
+        ("keys", kernel.key, call.key),
+        ("values", kernel.value, call.value),
+    ):
+        if received is None or received.shape != offered.shape:
+            continue
+        if not torch.equal(received, offered.to(received.dtype)):
+            problem = f"the kernel received other {name} than the model offered"
+            return replace(kernel, unexplained=problem)
+    return kernel
+
+
+def _from_offer(call: InterfaceCall, kernel: str, output: Tensor) -> Received:
     offered = call.offered
     mask, form = _offered_mask(call)
     floats = isinstance(offered.mask, Tensor) and offered.mask.is_floating_point()
@@ -91,7 +107,7 @@ def _from_offer(call: InterfaceCall, kernel: str) -> Received:
         softcap=offered.softcap,
         bias=bias,
         sinks=None if offered.sinks is None else offered.sinks.detach(),
-        output=call.query.detach(),  # replaced by the interface's own
+        output=output,
     )
 
 
@@ -101,11 +117,14 @@ def _offered_mask(call: InterfaceCall) -> tuple[Mask, str]:
         is_causal = bool(getattr(call.module, "is_causal", True))
     is_causal = is_causal and call.query.shape[2] > 1
     form = mask_words(mask, is_causal)
-    if mask is None:
-        return (causal() if is_causal else everything()), form
-    if not isinstance(mask, Tensor):
+    if isinstance(mask, Tensor) and mask.ndim > 2:
+        return (additive(mask) if mask.is_floating_point() else dense(mask.bool())), form
+    if mask is not None and not isinstance(mask, Tensor):
         return blocks(mask), form
-    return (additive(mask) if mask.is_floating_point() else dense(mask.bool())), form
+    allowed = causal() if is_causal else everything()
+    if call.offered.window and is_causal:
+        allowed &= sliding(call.offered.window)
+    return (allowed if mask is None else allowed & padding(mask.bool())), form
 
 
 def _is_weights(returned: Tensor | None, kernel: Received) -> bool:

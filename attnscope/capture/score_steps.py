@@ -13,12 +13,14 @@ from torch import Tensor
 
 from attnscope.capture.einsum import pairwise
 from attnscope.capture.lineage import Scores, closing_value, number
+from attnscope.capture.tracking import Found, tensors_in
 
 PRODUCTS = frozenset({"matmul", "__matmul__", "bmm", "baddbmm", "einsum"})
-SOFTMAX = frozenset({"softmax"})
+SOFTMAX = frozenset({"softmax", "special_softmax", "log_softmax"})
+BEGINNINGS = PRODUCTS | SOFTMAX
 UNCHANGED = frozenset(
     {"to", "type", "type_as", "float", "half", "bfloat16", "double", "contiguous", "clone",
-     "detach", "dropout", "nan_to_num"}
+     "detach", "dropout"}
 )  # fmt: skip
 MOVES = frozenset({"view", "reshape", "unsqueeze", "squeeze", "flatten", "unflatten"})
 
@@ -41,8 +43,7 @@ def product(name: str, args: Args, kwargs: Kwargs, output: Tensor) -> Scores | N
 
 def _baddbmm(args: Args, kwargs: Kwargs, output: Tensor) -> Scores:
     """Beta · input + alpha · (batch1 @ batch2): how ALiBi enters Bloom and Falcon."""
-    batch1 = kwargs["batch1"] if "batch1" in kwargs else args[1]
-    batch2 = kwargs["batch2"] if "batch2" in kwargs else args[2]
+    batch1, batch2 = args[1], args[2]
     bare = Scores(
         query=batch1.detach(), key=batch2.detach().transpose(-1, -2), shape=output.shape
     ).times(float(kwargs.get("alpha", 1.0)))
@@ -51,15 +52,19 @@ def _baddbmm(args: Args, kwargs: Kwargs, output: Tensor) -> Scores:
 
 
 def _einsum(args: Args, output: Tensor) -> Scores | None:
-    if len(args) != 3 or not isinstance(args[0], str):
+    parts = list(tensors_in(args))
+    if len(parts) != 2 or not isinstance(args[0], str):
         return None
-    pair = pairwise(args[0], args[1].detach(), args[2].detach())
+    pair = pairwise(args[0], parts[0].detach(), parts[1].detach())
     return pair and Scores(query=pair[0], key=pair[1], shape=output.shape)
 
 
-def step(
-    name: str, scores: Scores, args: Args, kwargs: Kwargs, output: Tensor, known: Any
-) -> Scores | None:
+def is_alias(func: Any) -> bool:
+    """True for `tensor.data`: what is changed through it, nothing counts."""
+    return getattr(getattr(func, "__self__", None), "__name__", "") == "data"
+
+
+def step(name: str, scores: Scores, args: Args, kwargs: Kwargs, known: Found) -> Scores | None:
     """The scores after one torch function, or None where its meaning is unknown."""
     if name in UNCHANGED:
         return scores
@@ -76,25 +81,26 @@ def _again(name: str, tensor: Tensor, args: Args, kwargs: Kwargs) -> Tensor:
     return moved
 
 
-def _other(args: Args, known: Any) -> Any:
+def _other(args: Args, known: Found) -> Any:
     """The operand that is not the scores."""
     left, right = args[0], args[1]
-    return right if isinstance(left, Tensor) and left in known else left
+    return right if left in known else left
 
 
-def _multiply(scores: Scores, args: Args, kwargs: Kwargs, known: Any) -> Scores | None:
-    factor = number(_other(args, known))
+def _multiply(scores: Scores, args: Args, kwargs: Kwargs, known: Found) -> Scores | None:
+    other = _other(args, known)
+    factor = None if other in known else number(other)
     return None if factor is None else scores.times(factor)
 
 
-def _divide(scores: Scores, args: Args, kwargs: Kwargs, known: Any) -> Scores | None:
-    divisor = number(args[1])
+def _divide(scores: Scores, args: Args, kwargs: Kwargs, known: Found) -> Scores | None:
+    divisor = None if args[1] in known else number(args[1])
     if not divisor or args[0] not in known or kwargs.get("rounding_mode"):
         return None
     return scores.times(1.0 / divisor)
 
 
-def _add(scores: Scores, args: Args, kwargs: Kwargs, known: Any) -> Scores | None:
+def _add(scores: Scores, args: Args, kwargs: Kwargs, known: Found) -> Scores | None:
     other = _other(args, known)
     if isinstance(other, Tensor):
         both = other in known
@@ -102,43 +108,41 @@ def _add(scores: Scores, args: Args, kwargs: Kwargs, known: Any) -> Scores | Non
     return scores if number(other) is not None and scores.sinks is None else None
 
 
-def _subtract(scores: Scores, args: Args, kwargs: Kwargs, known: Any) -> Scores | None:
-    if not (isinstance(args[0], Tensor) and args[0] in known) or not isinstance(args[1], Tensor):
+def _subtract(scores: Scores, args: Args, kwargs: Kwargs, known: Found) -> Scores | None:
+    if args[0] not in known or not isinstance(args[1], Tensor):
         return None
     return None if args[1] in known else scores.plus(args[1], -float(kwargs.get("alpha", 1.0)))
 
 
-def _tanh(scores: Scores, args: Args, kwargs: Kwargs, known: Any) -> Scores | None:
+def _tanh(scores: Scores, args: Args, kwargs: Kwargs, known: Found) -> Scores | None:
     return scores.capped()
 
 
-def _where(scores: Scores, args: Args, kwargs: Kwargs, known: Any) -> Scores | None:
+def _where(scores: Scores, args: Args, kwargs: Kwargs, known: Found) -> Scores | None:
     condition, kept, filled = args[0], args[1], args[2]
-    if isinstance(kept, Tensor) and kept in known and closing_value(filled):
+    if kept in known and closing_value(filled):
         return scores.close(~condition)
-    if isinstance(filled, Tensor) and filled in known and closing_value(kept):
+    if filled in known and closing_value(kept):
         return scores.close(condition)
     return None
 
 
-def _masked_fill(scores: Scores, args: Args, kwargs: Kwargs, known: Any) -> Scores | None:
-    cells = args[1] if len(args) > 1 else kwargs["mask"]
-    value = args[2] if len(args) > 2 else kwargs["value"]
-    return scores.close(cells) if closing_value(value) else None
+def _masked_fill(scores: Scores, args: Args, kwargs: Kwargs, known: Found) -> Scores | None:
+    return scores.close(args[1]) if closing_value(args[2]) else None
 
 
-def _floor(scores: Scores, args: Args, kwargs: Kwargs, known: Any) -> Scores | None:
+def _floor(scores: Scores, args: Args, kwargs: Kwargs, known: Found) -> Scores | None:
     """max(scores, dtype's minimum) and the like change no open cell."""
     return scores if len(args) > 1 and closing_value(_other(args, known)) else None
 
 
-def _clamp(scores: Scores, args: Args, kwargs: Kwargs, known: Any) -> Scores | None:
+def _clamp(scores: Scores, args: Args, kwargs: Kwargs, known: Found) -> Scores | None:
     low = args[1] if len(args) > 1 else kwargs.get("min")
     high = args[2] if len(args) > 2 else kwargs.get("max")
     return scores if high is None and closing_value(low) else None
 
 
-def _concatenate(scores: Scores, args: Args, kwargs: Kwargs, known: Any) -> Scores | None:
+def _concatenate(scores: Scores, args: Args, kwargs: Kwargs, known: Found) -> Scores | None:
     """Sinks arrive as one more column."""
     parts, axis = args[0], args[1] if len(args) > 1 else kwargs.get("dim", 0)
     last = axis in (-1, parts[0].ndim - 1)

@@ -14,43 +14,49 @@ from torch import Tensor, nn
 
 from attnscope.capture.interface import Attention, InterfaceCall, interface_calls
 from attnscope.capture.kernels import flash_calls, flex_calls
-from attnscope.capture.modules import ModuleStack, layer_number
+from attnscope.capture.modules import ModuleStack
 from attnscope.capture.received import Received
 from attnscope.capture.resolve import at_interface, outside
 from attnscope.capture.torch_calls import TorchCalls
 from attnscope.errors import CaptureError
-from attnscope.records import AttentionCall
+from attnscope.records import AttentionCall, Unseen
 
 OnCall = Callable[[AttentionCall], None]
+OnUnseen = Callable[[Unseen], None]
 
 _one_at_a_time = threading.Lock()
 
 
 @contextmanager
-def capture(model: nn.Module, on_call: OnCall) -> Iterator[None]:
+def capture(model: nn.Module, on_call: OnCall, on_unseen: OnUnseen | None = None) -> Iterator[None]:
     """Hand every attention call that `model` makes inside the context to `on_call`, in order.
+
+    Attention that begins and cannot be followed to its end goes to `on_unseen`, at the latest when
+    the context is left: it was not checked.
 
     The model's outputs stay bit-identical. A record that `on_call` does not keep is freed before
     the next layer runs, so memory is the caller's choice. Exceptions of `on_call` end the forward
     pass. Whatever happens, hooks and patches are gone afterwards.
 
-    Raises CaptureError if another capture is running in this process.
+    Raises CaptureError if another capture is running in this process, and for a compiled model.
     """
+    _require_uncompiled(model)
     if not _one_at_a_time.acquire(blocking=False):
         raise CaptureError(
             "Another capture is running in this process.",
             "A capture patches transformers for the whole process: run one after the other.",
         )
     try:
-        with _Session(model, on_call).recording():
+        with _Session(model, on_call, on_unseen).recording():
             yield
     finally:
         _one_at_a_time.release()
 
 
 class _Session:
-    def __init__(self, model: nn.Module, on_call: OnCall) -> None:
+    def __init__(self, model: nn.Module, on_call: OnCall, on_unseen: OnUnseen | None) -> None:
         self._on_call = on_call
+        self._on_unseen = on_unseen
         self._modules = ModuleStack(model)
         self._thread = threading.get_ident()
         self._open: list[list[Received]] = []
@@ -68,11 +74,14 @@ class _Session:
             stack.enter_context(interface_calls(self._around))
             stack.enter_context(self._modules.watching())
             if self._everywhere:
-                stack.enter_context(TorchCalls(self._received))
+                stack.enter_context(self._spy())
             yield
 
+    def _spy(self) -> TorchCalls:
+        return TorchCalls(self._received, self._unseen, self._place)
+
     def _around(self, attention: Attention, call: InterfaceCall) -> tuple[Tensor, Tensor | None]:
-        if threading.get_ident() != self._thread:
+        if self._busy or threading.get_ident() != self._thread:
             return attention(*call.args, **call.kwargs)
         received: list[Received] = []
         self._open.append(received)
@@ -88,7 +97,7 @@ class _Session:
     def _torch_calls(self, implementation: str) -> AbstractContextManager[object]:
         if self._everywhere or "flex" in implementation:
             return nullcontext()
-        return TorchCalls(self._received)
+        return self._spy()
 
     def _received(self, received: Received) -> None:
         if self._busy or threading.get_ident() != self._thread:
@@ -99,8 +108,16 @@ class _Session:
         module = self._modules.name()
         self._emit(outside(self._count, self._layer(module), module, received))
 
+    def _unseen(self, unseen: Unseen) -> None:
+        if self._on_unseen is not None:
+            self._on_unseen(unseen)
+
+    def _place(self) -> str | None:
+        """The module that is running; None inside an interface call, which is judged as a whole."""
+        return None if self._busy or self._open else self._modules.name()
+
     def _layer(self, module: str) -> int:
-        layer = layer_number(module)
+        layer = self._modules.layer(module)
         return self._count if layer is None else layer
 
     def _emit(self, record: AttentionCall) -> None:
@@ -115,6 +132,15 @@ class _Session:
             yield
         finally:
             self._busy = before
+
+
+def _require_uncompiled(model: nn.Module) -> None:
+    for module in model.modules():
+        if hasattr(module, "_orig_mod") or getattr(module, "_compiled_call_impl", None) is not None:
+            raise CaptureError(
+                f"{type(model).__name__} is compiled: its attention calls cannot be seen.",
+                "Capture the model as it was before compiling.",
+            )
 
 
 def _runs_flex(model: nn.Module) -> bool:

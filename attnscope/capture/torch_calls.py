@@ -3,6 +3,8 @@
 A `TorchFunctionMode` sees every torch function that Python code calls, and changes none. It serves
 twice: inside transformers' attention interface it tells what the kernel received, and for models
 outside that interface it is the only seam.
+
+Attention that it sees begin and cannot follow to its end is reported as unseen, never passed over.
 """
 
 from __future__ import annotations
@@ -11,39 +13,59 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
-from torch.utils.weak import WeakTensorKeyDictionary
 
 from attnscope.capture import score_steps
 from attnscope.capture.einsum import weighted
-from attnscope.capture.lineage import Scores, four, heads_first
-from attnscope.capture.received import Received, mask_words
-from attnscope.masks import PENALTY, Mask, additive, causal, dense, everything
+from attnscope.capture.lineage import Scores
+from attnscope.capture.received import Received
+from attnscope.capture.torch_witness import Weights, from_sdpa, from_weights
+from attnscope.capture.tracking import Found, Tracked, operands, tensors_in
+from attnscope.masks import PENALTY
+from attnscope.records import Unseen
 
-_KEEPS_WEIGHTS = score_steps.UNCHANGED | score_steps.MOVES | {"__getitem__"}
+Report = Callable[[Received], None]
+ReportUnseen = Callable[[Unseen], None]
+Place = Callable[[], str | None]
+"""Names the module that is running; None where what happens is somebody else's to judge."""
+
+_KEEPS_WEIGHTS = score_steps.UNCHANGED | score_steps.MOVES | {"__getitem__", "nan_to_num"}
+_NOT_LOOKED_INTO = frozenset({"multi_head_attention_forward", "_native_multi_head_attention"})
+
+
+_FROM_SCORES = "a number made from scores"
+_OURS = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
 
 
 @dataclass(frozen=True, slots=True)
-class Weights:
-    """What is known of a softmax's output."""
+class _Step:
+    """One torch function that was called, and what was known of its operands."""
 
-    probabilities: Tensor
-    """The output itself, before dropout and casts; with sinks, one column more."""
-    scores: Scores | None
-    """The scores behind it; None when the steps to them are not understood."""
-    seen: Tensor | None
-    """Where the scores are not understood: the cells of its input that were left open."""
+    func: Callable[..., Any]
+    name: str
+    given: tuple[Any, ...]
+    kwargs: Mapping[str, Any]
+    known: Found
 
 
 class TorchCalls(TorchFunctionMode):
-    """While entered, reports each attention computation of this thread to `report`."""
+    """While entered, reports each attention computation of this thread."""
 
-    def __init__(self, report: Callable[[Received], None]) -> None:
+    def __init__(self, report: Report, report_unseen: ReportUnseen, place: Place) -> None:
         super().__init__()
         self._report = report
-        self._known: Any = WeakTensorKeyDictionary()
+        self._report_unseen = report_unseen
+        self._place = place
+        self._known = Tracked()
+        self._unused: dict[int, tuple[Weights, str]] = {}
+
+    def __exit__(self, *details: Any) -> None:
+        """Leave the mode; softmaxes whose weights met no values are told now."""
+        super().__exit__(*details)  # type: ignore[no-untyped-call]
+        for weights, module in self._unused.values():
+            self._lost(weights, module)
+        self._unused.clear()
 
     def __torch_function__(
         self,
@@ -54,157 +76,83 @@ class TorchCalls(TorchFunctionMode):
     ) -> Any:
         """Run the function as it is, then note what it means for attention."""
         kwargs = kwargs or {}
-        name = getattr(func, "__name__", "")
-        if name == "scaled_dot_product_attention":
-            output = func(*args, **kwargs)
-            self._report(_from_sdpa(output, *args, **kwargs))
-            return output
-        tracked = self._first_tracked(args)
+        given = operands(args, kwargs)
+        known = self._known.among(given)
         output = func(*args, **kwargs)
-        if tracked is not None or name in score_steps.PRODUCTS or name in score_steps.SOFTMAX:
-            self._follow(name, tracked, args, kwargs, output)
+        name = getattr(func, "__name__", "")
+        try:
+            if name == "scaled_dot_product_attention":
+                self._report(from_sdpa(output, *args, **kwargs))
+            elif name in _NOT_LOOKED_INTO:
+                self._tell(None, f"{name} is not looked into", self._place())
+            elif known or name in score_steps.BEGINNINGS:
+                self._follow(_Step(func, name, given, kwargs, known), output)
+        except _OURS as error:  # the model must not suffer from what we fail to read
+            problem = f"{name} could not be read ({type(error).__name__})"
+            self._tell(None, problem, self._place())
         return output
 
-    def _first_tracked(self, args: tuple[Any, ...]) -> Scores | Weights | None:
-        for argument in _tensors(args):
-            if argument in self._known:
-                known: Scores | Weights = self._known[argument]
-                return known
-        return None
-
-    def _follow(
-        self,
-        name: str,
-        tracked: Scores | Weights | None,
-        args: tuple[Any, ...],
-        kwargs: Mapping[str, Any],
-        output: Any,
-    ) -> None:
-        if not isinstance(output, Tensor):
+    def _follow(self, step: _Step, output: Any) -> None:
+        tracked = step.known.first()
+        if score_steps.is_alias(step.func) or step.name == "__setitem__":
+            self._known.forget(step.given)
+        elif not isinstance(output, Tensor):
             return
-        if name in score_steps.PRODUCTS and isinstance(tracked, Weights):
-            self._weigh(tracked, args, output)
-        elif name in score_steps.PRODUCTS:
-            self._note(output, score_steps.product(name, args, kwargs, output))
-        elif name in score_steps.SOFTMAX:
-            self._note(output, _softmax(tracked, args[0], output))
+        elif step.name in score_steps.PRODUCTS and isinstance(tracked, Weights):
+            self._weigh(tracked, step, output)
+        elif step.name in score_steps.PRODUCTS:
+            meaning = score_steps.product(step.name, step.given, step.kwargs, output)
+            self._known.note(output, meaning)
+        elif step.name in score_steps.SOFTMAX:
+            self._softmax(tracked, step, output)
         elif isinstance(tracked, Weights):
-            self._note(output, tracked if name in _KEEPS_WEIGHTS else None)
-        elif tracked is not None:
-            step = score_steps.step(name, tracked, args, kwargs, output, self._known)
-            self._note(output, step)
-
-    def _note(self, output: Tensor, meaning: Scores | Weights | None) -> None:
-        if meaning is None:
-            self._known.pop(output, None)  # an in-place step that we do not understand
+            self._known.note(output, tracked if step.name in _KEEPS_WEIGHTS else None)
         else:
-            self._known[output] = meaning
+            self._known.note(output, self._next(tracked, step, output))
 
-    def _weigh(self, weights: Weights, args: tuple[Any, ...], output: Tensor) -> None:
+    def _next(self, tracked: Any, step: _Step, output: Tensor) -> Any:
+        """What the scores are after one more step; a number made from them is no plain factor."""
+        after = None
+        if isinstance(tracked, Scores):
+            after = score_steps.step(step.name, tracked, step.given, step.kwargs, step.known)
+        return _FROM_SCORES if after is None and output.numel() == 1 else after
+
+    def _softmax(self, tracked: Any, step: _Step, output: Tensor) -> None:
+        axis = step.kwargs.get("dim", step.given[1] if len(step.given) > 1 else -1)
+        plain = step.name == "softmax" and axis in (-1, output.ndim - 1)
+        scores = tracked if isinstance(tracked, Scores) and plain else None
+        seen = None if scores is not None else step.given[0].detach() > PENALTY
+        weights = Weights(output.detach(), scores, seen)
+        if (module := self._place()) is not None:
+            self._unused[id(weights)] = weights, module
+        self._known.note(output, weights if plain else None)
+
+    def _weigh(self, weights: Weights, step: _Step, output: Tensor) -> None:
         """The product of weights and values closes an attention computation."""
-        operands = [argument for argument in args if isinstance(argument, Tensor)]
-        if len(operands) != 2 or operands[0] not in self._known:
-            return
-        value = operands[1]
-        if isinstance(args[0], str):
-            pair = weighted(args[0], operands[0], value, output)
-            if pair is None:
-                return
-            value, output = pair
-        received = _from_weights(weights, value, output)
-        if received is not None:
+        self._unused.pop(id(weights), None)
+        received = _completed(weights, step, output)
+        if received is None:
+            self._lost(weights, self._place())
+        else:
             self._report(received)
 
+    def _lost(self, weights: Weights, module: str | None) -> None:
+        shape = tuple(weights.probabilities.shape)
+        self._tell(shape, "what became of a softmax is not understood", module)
 
-def _softmax(tracked: Scores | Weights | None, scores: Tensor, output: Tensor) -> Weights:
-    if isinstance(tracked, Scores):
-        return Weights(output.detach(), tracked, None)
-    return Weights(output.detach(), None, scores.detach() > PENALTY)
+    def _tell(self, shape: tuple[int, ...] | None, reason: str, module: str | None) -> None:
+        if module is not None:
+            self._report_unseen(Unseen(module=module, shape=shape, reason=reason))
 
 
-def _from_weights(weights: Weights, value: Tensor, output: Tensor) -> Received | None:
-    """The computation that a product of weights and values completes, if it is attention."""
-    if weights.scores is None:
-        return _unexplained(weights, value, output)
-    scores = weights.scores
-    batch = scores.shape[0] if len(scores.shape) >= 4 else 1
-    parts = [heads_first(part, batch) for part in (scores.query, scores.key, value, output)]
-    if value.shape[-2] != scores.shape[-1] or any(part is None for part in parts):
+def _completed(weights: Weights, step: _Step, output: Tensor) -> Received | None:
+    parts = list(tensors_in(step.given))
+    if len(parts) != 2 or step.known.get(id(parts[0])) is not weights:
         return None
-    query, key, value, output = (part.detach() for part in parts if part is not None)
-    if query.shape[1] != output.shape[1]:
-        return None
-    mask, form = scores.mask()
-    return Received(
-        kernel="softmax",
-        query=query,
-        key=key,
-        value=value,
-        mask=mask,
-        mask_form=form,
-        scale=scores.factor,
-        softcap=scores.cap,
-        bias=scores.biases(),
-        sinks=scores.sinks,
-        output=output,
-        weights=four(weights.probabilities)[..., : scores.shape[-1]],
-    )
-
-
-def _unexplained(weights: Weights, value: Tensor, output: Tensor) -> Received | None:
-    probabilities, seen = four(weights.probabilities), weights.seen
-    square = value.ndim >= 3 and value.shape[-2] == probabilities.shape[-1]
-    if seen is None or not square or probabilities.shape[-2] < 2:
-        return None
-    return Received(
-        kernel="softmax",
-        query=None,
-        key=None,
-        value=four(value.detach()),
-        mask=dense(four(seen)),
-        mask_form="cells open in the softmax's input",
-        output=four(output.detach()),
-        weights=probabilities,
-        unexplained="the steps from query · key to the softmax are not understood",
-    )
-
-
-def _from_sdpa(  # noqa: PLR0913, PLR0917 (torch's own signature)
-    output: Tensor,
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    attn_mask: Tensor | None = None,
-    dropout_p: float = 0.0,
-    is_causal: bool = False,
-    scale: float | None = None,
-    enable_gqa: bool = False,
-) -> Received:
-    """torch.nn.functional.scaled_dot_product_attention, with its own argument names."""
-    floats = attn_mask is not None and attn_mask.dtype != torch.bool
-    return Received(
-        kernel="scaled_dot_product_attention",
-        query=four(query.detach()),
-        key=four(key.detach()),
-        value=four(value.detach()),
-        mask=_sdpa_mask(attn_mask, is_causal),
-        mask_form=mask_words(attn_mask, is_causal),
-        scale=query.shape[-1] ** -0.5 if scale is None else scale,
-        bias=(four(attn_mask.detach()),) if floats and attn_mask is not None else (),
-        output=four(output.detach()),
-    )
-
-
-def _sdpa_mask(attn_mask: Tensor | None, is_causal: bool) -> Mask:
-    if attn_mask is None:
-        return causal() if is_causal else everything()
-    attn_mask = four(attn_mask.detach())
-    return dense(attn_mask) if attn_mask.dtype == torch.bool else additive(attn_mask)
-
-
-def _tensors(args: Iterable[Any]) -> Iterable[Tensor]:
-    for argument in args:
-        if isinstance(argument, Tensor):
-            yield argument
-        elif isinstance(argument, tuple | list):
-            yield from (item for item in argument if isinstance(item, Tensor))
+    value = parts[1]
+    if isinstance(step.given[0], str):
+        pair = weighted(step.given[0], parts[0], value, output)
+        if pair is None:
+            return None
+        value, output = pair
+    return from_weights(weights, value, output)

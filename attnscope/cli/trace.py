@@ -22,7 +22,8 @@ _LOOK = "What to look at closely"
 
 def trace(  # noqa: PLR0913, PLR0917 (a command's parameters are its options)
     prompt: Annotated[
-        str | None, typer.Argument(help="- for standard input; by default one that suits the model.")
+        str | None,
+        typer.Argument(help="- for standard input; by default one that suits the model."),
     ] = None,
     file: Annotated[
         Path | None,

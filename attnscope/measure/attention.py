@@ -22,10 +22,6 @@ from torch import Tensor
 from attnscope.masks import PENALTY
 from attnscope.records import AttentionCall, ScoreMod
 
-ROUNDING_FACTOR = 4.0
-"""Fixed once for all models, kernels and dtypes. Measured on 21 architectures, eager, sdpa and
-flex, float32 and bfloat16: right answers stay below 1.4, a mask shifted by one is above 11."""
-
 _BLOCK_BYTES = 32 * 2**20
 """Size of one float64 (head, row, key) block; a handful live at a time."""
 
@@ -43,26 +39,14 @@ class Rows:
     allowed: Bool[Tensor, "mask_head row column"]
     weights: Float[Tensor, "head row column"]
     sink_weights: Float[Tensor, "head row"] | None
-    largest_score: Float[Tensor, " head"]
-    """Largest absolute score of an open cell; 0 where the scores are not understood."""
+    scores: Float[Tensor, "head row column"]
+    """What went into the softmax: -inf in closed cells; zeros where it is not understood."""
 
-
-def rounding_limit(
-    call: AttentionCall, largest_score: Float[Tensor, " head"]
-) -> Float[Tensor, " head"]:
-    """The largest difference between two right answers that rounding explains, a head.
-
-    `c · (eps(dtype) · sqrt(d) + eps(float32) · max|score|) · max|value|` with c =
-    `ROUNDING_FACTOR` and the coarsest dtype involved. The second term is what a float32 sum loses
-    on a large score; kernels accumulate in float32 whatever their inputs are.
-    """
-    parts = [part for part in (call.query, call.value, call.output) if part is not None]
-    eps = max(torch.finfo(part.dtype).eps for part in parts)
-    of_scores = torch.finfo(torch.float32).eps * largest_score
-    rounding = eps * math.sqrt(parts[0].shape[-1]) + of_scores
-    largest = _exact(call.value[0]).abs().amax(dim=(-1, -2))
-    largest = largest.repeat_interleave(call.heads // call.value.shape[1])
-    return ROUNDING_FACTOR * rounding * largest
+    @property
+    def largest_score(self) -> Float[Tensor, "head row"]:
+        """Largest absolute score of a row's open cells."""
+        low, high = torch.aminmax(self.scores.masked_fill(~self.allowed, 0.0), dim=-1)
+        return torch.maximum(-low, high)
 
 
 def row_blocks(call: AttentionCall) -> Iterator[tuple[int, int]]:
@@ -89,7 +73,8 @@ def weight_rows(call: AttentionCall, start: int, stop: int) -> Rows:
     if bias is not None:
         scores = scores + bias[..., :columns]
         taking_part = allowed | (bias[..., :columns] <= PENALTY)  # its term stays finite
-    weights, sinks = _softmax(scores.masked_fill(~taking_part, -math.inf), call)
+    scores = scores.masked_fill(~taking_part, -math.inf)
+    weights, sinks = _softmax(scores, call)
     return Rows(
         start=start,
         stop=stop,
@@ -97,7 +82,7 @@ def weight_rows(call: AttentionCall, start: int, stop: int) -> Rows:
         allowed=allowed,
         weights=weights,
         sink_weights=sinks,
-        largest_score=_largest(scores, allowed),
+        scores=scores,
     )
 
 
@@ -107,8 +92,8 @@ def score_rows(
     """Scores of query rows start..stop-1 before bias and mask, in float64."""
     assert call.query is not None
     assert call.key is not None
-    query = _exact(call.query[0, :, start:stop])
-    key = _exact(call.key[0, :, :columns])
+    query = exact(call.query[0, :, start:stop])
+    key = exact(call.key[0, :, :columns])
     heads, rows, width = query.shape
     grouped = query.reshape(key.shape[0], -1, width)
     scores = (grouped @ key.transpose(-1, -2)).reshape(heads, rows, columns) * call.scale
@@ -121,7 +106,7 @@ def score_rows(
 
 def output_rows(call: AttentionCall, rows: Rows) -> Float[Tensor, "head row d_v"]:
     """Weights times values, in float64."""
-    value = _exact(call.value[0, :, : rows.columns])
+    value = exact(call.value[0, :, : rows.columns])
     heads, count, _ = rows.weights.shape
     grouped = rows.weights.reshape(value.shape[0], -1, rows.columns)
     return (grouped @ value).reshape(heads, count, -1)
@@ -137,7 +122,7 @@ def _bias_rows(call: AttentionCall, start: int, stop: int) -> Tensor | None:
     total: Tensor | None = None
     for term in call.bias:
         part = term[0, :, start:stop] if term.shape[2] > 1 else term[0]
-        part = _exact(part[..., : call.keys])
+        part = exact(part[..., : call.keys])
         total = part if total is None else total + part
     return total
 
@@ -157,18 +142,12 @@ def _columns(allowed: Tensor, bias: Tensor | None) -> int:
     return int(reached[-1]) + 1 if len(reached) else 1
 
 
-def _largest(scores: Tensor, allowed: Tensor) -> Tensor:
-    """Largest absolute score of an open cell, a head."""
-    low, high = torch.aminmax(scores.masked_fill(~allowed, 0.0).flatten(1), dim=-1)
-    return torch.maximum(-low, high)
-
-
 def _softmax(scores: Tensor, call: AttentionCall) -> tuple[Tensor, Tensor | None]:
     if call.sinks is None:
         weights = torch.softmax(scores, dim=-1)
         blind = scores.amax(dim=-1, keepdim=True) == -math.inf
         return (weights.masked_fill(blind, 0.0) if blind.any() else weights), None
-    sinks = _exact(call.sinks)[:, None, None].expand(*scores.shape[:-1], 1)
+    sinks = exact(call.sinks)[:, None, None].expand(*scores.shape[:-1], 1)
     both = torch.softmax(torch.cat([scores, sinks], dim=-1), dim=-1)
     return both[..., :-1], both[..., -1]
 
@@ -191,7 +170,7 @@ def _modified(score_mod: ScoreMod, scores: Tensor, start: int) -> Tensor:
 def _kernel_rows(call: AttentionCall, start: int, stop: int, allowed: Tensor) -> Rows:
     """The kernel's own weights, for scores that are not understood."""
     assert call.weights is not None, "a call without scores has its kernel's weights"
-    weights = _exact(call.weights[0, :, start:stop])
+    weights = exact(call.weights[0, :, start:stop])
     return Rows(
         start=start,
         stop=stop,
@@ -199,14 +178,14 @@ def _kernel_rows(call: AttentionCall, start: int, stop: int, allowed: Tensor) ->
         allowed=_near(allowed),
         weights=weights,
         sink_weights=None,
-        largest_score=weights.new_zeros(call.heads),
+        scores=torch.zeros_like(weights),
     )
 
 
-def _exact(tensor: Tensor) -> Tensor:
+def exact(tensor: Tensor) -> Tensor:
+    """In float64, where that exists: for Apple's GPUs on the CPU."""
     return _near(tensor).double()
 
 
 def _near(tensor: Tensor) -> Tensor:
-    """Where float64 exists: on the tensor's own device, for Apple's GPUs on the CPU."""
     return tensor.cpu() if tensor.device.type == "mps" else tensor

@@ -12,7 +12,9 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from attnscope.measure.attention import Rows, output_rows, rounding_limit, row_blocks, weight_rows
+from attnscope.measure.attention import Rows, exact, row_blocks, weight_rows
+from attnscope.measure.future import FutureTally
+from attnscope.measure.match import MatchTally
 from attnscope.measure.roles import role_of
 from attnscope.measure.statistics import row_statistics
 from attnscope.records import AttentionCall, HeadFocus
@@ -22,71 +24,55 @@ class FocusTally:
     """Sums over the query rows of one call, from which the means are made at the end."""
 
     def __init__(self, call: AttentionCall, ids: Int[Tensor, " key"]) -> None:
+        device = exact(call.output[:0]).device
         self._call = call
-        self._ids = ids.to(call.output.device)
+        self._ids = ids.to(device)
         self._sums: dict[str, Tensor] = {}
         self._counts: dict[str, int] = {}
-        self._per_key = self._zeros(call.keys)
-        self._difference = self._zeros()
-        self._largest_score = self._zeros()
-        self.future = self._zeros()
-        """Largest weight on a key after its query, a head."""
-        self.future_at = torch.zeros(call.heads, 2, dtype=torch.long)
-        """Where: (query, key), a head."""
-
-    def _zeros(self, *shape: int) -> Tensor:
-        device = self._call.output.device
-        return torch.zeros(self._call.heads, *shape, dtype=torch.float64, device=device)
+        self._per_key = torch.zeros(call.heads, call.keys, dtype=torch.float64, device=device)
+        self._future = FutureTally(call.heads, device)
+        self._own_future = FutureTally(call.heads, device)
+        self.match = MatchTally(call, device)
+        """How well the recomputed output matches the kernel's."""
 
     def add(self, rows: Rows) -> None:
         """Count the rows of one block."""
         index = torch.arange(rows.start, rows.stop, device=rows.weights.device)
         position = index + self._call.offset
+        sees = rows.allowed.any(dim=-1).any(dim=0)
         for name, statistic in row_statistics(rows, position, self._ids).items():
-            total = (statistic.values * statistic.counts).sum(dim=-1)
+            counts = statistic.counts & sees
+            total = (statistic.values * counts).sum(dim=-1)
             self._sums[name] = self._sums.get(name, 0.0) + total
-            self._counts[name] = self._counts.get(name, 0) + int(statistic.counts.sum())
+            self._counts[name] = self._counts.get(name, 0) + int(counts.sum())
         self._per_key[:, : rows.columns] += rows.weights.sum(dim=1)
-        self._add_future(rows.weights, position, rows.start)
+        self._future.add(rows.weights, position, sees, rows.start)
         if self._call.weights is not None:
-            own = self._call.weights[0, :, rows.start : rows.stop]
-            self._add_future(own, position, rows.start)
-        self._compare(rows)
+            own = exact(self._call.weights[0, :, rows.start : rows.stop])
+            self._own_future.add(own, position, sees, rows.start)
+        self.match.add(rows)
 
-    def _add_future(self, weights: Tensor, position: Tensor, start: int) -> None:
-        """Note the largest weight above the diagonal, of the recomputed and the kernel's own."""
-        first = int(position[0]) + 1
-        if first >= weights.shape[-1]:
-            return
-        ahead = weights[..., first:]
-        key = torch.arange(first, weights.shape[-1], device=weights.device)
-        ahead = ahead.masked_fill(key <= position[:, None], 0.0).double().nan_to_num(nan=math.inf)
-        largest, where = ahead.flatten(1).max(dim=-1)
-        query, key_index = where // ahead.shape[-1] + start, where % ahead.shape[-1] + first
-        more = largest > self.future
-        self.future = torch.where(more, largest, self.future)
-        place = torch.stack([query, key_index], dim=-1).cpu()
-        self.future_at = torch.where(more.cpu()[:, None], place, self.future_at)
+    def future(self, head: int) -> tuple[float, int, int]:
+        """(weight, query, key) of the largest weight that a head puts on a later key.
 
-    def _compare(self, rows: Rows) -> None:
-        if self._call.query is None:
-            return
-        output = output_rows(self._call, rows)
-        own = self._call.output[0, :, rows.start : rows.stop].to(output)
-        gap = (output - own).abs().amax(dim=(-1, -2))
-        self._difference = torch.maximum(self._difference, gap.nan_to_num(nan=math.inf))
-        self._largest_score = torch.maximum(self._largest_score, rows.largest_score)
+        The kernel's own weights count beside the recomputed ones, and alone where those do not
+        reproduce its output.
+        """
+        sides = [self._future, self._own_future]
+        if self._call.weights is not None and not self.match.verified(head):
+            sides = [self._own_future]
+        side = max(sides, key=lambda one: float(one.largest[head]))
+        query, key = (int(place) for place in side.at[head])
+        return float(side.largest[head]), query, key
 
     def result(self) -> tuple[HeadFocus, ...]:
         """One record a head."""
-        limits = rounding_limit(self._call, self._largest_score)
-        return tuple(self._head(head, float(limits[head])) for head in range(self._call.heads))
+        return tuple(self._head(head) for head in range(self._call.heads))
 
-    def _head(self, head: int, limit: float) -> HeadFocus:
+    def _head(self, head: int) -> HeadFocus:
         means = {name: self._mean(name, head) for name in self._sums}
         role, score = role_of(means)
-        recomputed = self._call.query is not None
-        difference = float(self._difference[head]) if recomputed else math.nan
+        compared = self._call.query is not None
         return HeadFocus(
             layer=self._call.layer,
             head=head,
@@ -101,12 +87,14 @@ class FocusTally:
             broad=means["broad"] or 0.0,
             induction=means["induction"],
             duplicate=means["duplicate"],
-            future_weight=float(self.future[head]),
+            future_weight=self.future(head)[0],
             role=role,
             role_score=score,
-            verified=recomputed and difference <= limit,
-            difference=difference,
-            limit=limit,
+            verified=self.match.verified(head),
+            difference=float(self.match.difference[head]) if compared else math.nan,
+            rounding=float(self.match.rounding[head]) if compared else math.nan,
+            noticed=int(self.match.noticed[head]),
+            noticeable=int(self.match.noticeable[head]),
         )
 
     def _mean(self, name: str, head: int) -> float | None:

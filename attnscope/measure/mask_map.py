@@ -45,6 +45,8 @@ class MaskMaps:
 class _Seen:
     """What passing over a mask's rows shows beside its cells."""
 
+    blind_rows: int = 0
+
     heads_differ: bool = False
     beyond_window: bool = False
 
@@ -72,6 +74,7 @@ def _cells(call: AttentionCall, start: int, stop: int, seen: _Seen) -> Tensor:
     position = torch.arange(start, stop)[:, None] + call.offset
     key = torch.arange(call.keys)
     future = key > position
+    seen.blind_rows += int((~some.any(dim=-1)).sum())
     seen.heads_differ |= bool((some != every).any())
     window = call.offered.window if call.offered else None
     if window is not None:
@@ -85,6 +88,8 @@ def _notes(call: AttentionCall, seen: _Seen) -> list[str]:
     notes = []
     if seen.heads_differ:
         notes.append("heads differ: a cell is drawn as seen when any head sees it")
+    if seen.blind_rows:
+        notes.append(f"{seen.blind_rows} of {call.queries} queries see no key at all")
     offered = call.offered
     if offered is None:
         return notes

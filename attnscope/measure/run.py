@@ -16,7 +16,7 @@ from attnscope.measure.mask_map import MaskMaps
 from attnscope.measure.proof import ProofTally
 from attnscope.measure.roles import reason, telling
 from attnscope.measure.trace import hand_trace, head_vectors, head_view
-from attnscope.records import AttentionCall, HeadFocus, ModelInfo, Tokens, Trace
+from attnscope.records import AttentionCall, HeadFocus, ModelInfo, Tokens, Trace, Unseen
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +44,7 @@ class RunTally:
         self._proof = ProofTally()
         self._focus: list[HeadFocus] = []
         self._notes: list[str] = []
+        self._unchecked: list[str] = []
         self._best: tuple[AttentionCall, HeadFocus] | None = None
 
     def note(self, words: str) -> None:
@@ -52,11 +53,8 @@ class RunTally:
 
     def add(self, call: AttentionCall) -> None:
         """Measure one call."""
-        if call.keys != len(self._tokens):
-            self.note(
-                f"{call.module}: a call over {call.keys} keys is not over the prompt's"
-                f" {len(self._tokens)} tokens and was left out."
-            )
+        if problem := self._cannot_measure(call):
+            self._unchecked.append(f"{call.module}: {problem}")
             return
         counted = tally(call, self._ids)
         heads = counted.result()
@@ -64,8 +62,22 @@ class RunTally:
         self._proof.add(call, counted, heads)
         self._focus.extend(heads)
         if call.unexplained:
-            self.note(f"{call.module}: {call.unexplained}.")
+            self._unchecked.append(f"{call.module}: {call.unexplained}")
         self._consider(call, heads)
+
+    def miss(self, unseen: Unseen) -> None:
+        """Note attention that was not seen; softmaxes over something else than tokens are none."""
+        size = len(self._tokens)
+        if unseen.shape is None or (len(unseen.shape) > 2 and unseen.shape[-2:] == (size, size)):
+            self._unchecked.append(f"{unseen.module}: {unseen.reason}")
+
+    def _cannot_measure(self, call: AttentionCall) -> str | None:
+        size = len(self._tokens)
+        if call.output.shape[0] != 1:
+            return f"a call over a batch of {call.output.shape[0]}"
+        if (call.queries, call.keys) != (size, size):
+            return f"a call of {call.queries} queries over {call.keys} keys, not {size} over {size}"
+        return None
 
     def _consider(self, call: AttentionCall, heads: tuple[HeadFocus, ...]) -> None:
         wanted = [head for head in heads if self._asked_for(head, len(heads))]
@@ -73,7 +85,7 @@ class RunTally:
             return
         best = max(wanted, key=telling)
         if self._best is None or telling(best) > telling(self._best[1]):
-            self._best = (replace(call, weights=None) if call.query is not None else call, best)
+            self._best = (_kept(call), best)
 
     def _asked_for(self, head: HeadFocus, heads: int) -> bool:
         return _matches(self._selection.layer, head.layer, self._model.layers) and _matches(
@@ -95,17 +107,28 @@ class RunTally:
             raise SelectionError(*self._nothing_there())
         else:
             self.note(self._no_attention())
+        masks = self._masks.result()
+        self._unchecked += self._silent_layers()
         return Trace(
             model=self._model,
             tokens=self._tokens,
-            masks=self._masks.result(),
+            masks=masks,
             focus=tuple(self._focus),
             view=view,
             hand=hand,
             vectors=vectors,
-            proof=self._proof.result(),
+            proof=self._proof.result(masks, tuple(dict.fromkeys(self._unchecked))),
             notes=tuple(dict.fromkeys(self._notes)),
         )
+
+    def _silent_layers(self) -> list[str]:
+        """Layers of which no attention was seen, in a model of which some was."""
+        seen = {head.layer for head in self._focus}
+        silent = sorted(set(range(self._model.layers)) - seen)
+        if not seen or not silent:
+            return []
+        name = "layer" if len(silent) == 1 else "layers"
+        return [f"{name} {_ranges(silent)}: no attention was seen there"]
 
     def _reason(self, best: HeadFocus) -> str:
         if len(self._focus) == 1:
@@ -133,6 +156,18 @@ class RunTally:
             f"The config of {self._model.architecture} names {self._model.heads} heads, but no"
             " attention call was seen: nothing was checked."
         )
+
+
+def _kept(call: AttentionCall) -> AttentionCall:
+    """A call that survives what the model does to its tensors next; weights can be made again."""
+    return replace(
+        call,
+        query=None if call.query is None else call.query.clone(),
+        key=None if call.key is None else call.key.clone(),
+        value=call.value.clone(),
+        output=call.output.clone(),
+        weights=call.weights if call.query is None else None,
+    )
 
 
 def find_query(tokens: Tokens, query: int | str | None) -> int:

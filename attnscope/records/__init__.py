@@ -5,7 +5,7 @@ Tensors are detached. `query` and `key` count positions of the same sequence; wh
 keys than queries (a cache), the last query is aligned with the last key.
 """
 
-from attnscope.records.calls import AttentionCall, ModelInfo, Offered, ScoreMod, Tokens
+from attnscope.records.calls import AttentionCall, ModelInfo, Offered, ScoreMod, Tokens, Unseen
 from attnscope.records.results import (
     CELL_BLOCKED,
     CELL_FUTURE_BLOCKED,
@@ -39,4 +39,5 @@ __all__ = [
     "ScoreMod",
     "Tokens",
     "Trace",
+    "Unseen",
 ]

@@ -143,3 +143,15 @@ class AttentionCall:
     def offset(self) -> int:
         """Position of query 0 among the keys."""
         return self.keys - self.queries
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unseen:
+    """Attention that began and could not be followed: it was not checked."""
+
+    module: str
+    """Qualified name of the module that was running."""
+    shape: tuple[int, ...] | None
+    """Of the softmax's weights; None when there were none to see."""
+    reason: str
+    """What was not understood, in words."""

@@ -74,11 +74,17 @@ class HeadFocus:
     role_score: float
     """That pattern's score, 0 to 1."""
     verified: bool
-    """True when the recomputed output matches the kernel's own within `limit`."""
+    """True when each row's recomputed output matches the kernel's own within rounding, and at least
+    one row would not have matched under a wider mask."""
     difference: float
     """Largest difference between recomputed and kernel output; NaN if none was recomputed."""
-    limit: float
-    """The largest difference that rounding explains; see `measure.attention.rounding_limit`."""
+    rounding: float
+    """Largest ratio of a row's difference to what rounding explains there, at most 1 in a verified
+    head; see `measure.rounding.rounding_limit`. NaN as for `difference`."""
+    noticed: int
+    """Rows in which one more open key would have moved the output beyond the limit."""
+    noticeable: int
+    """Rows that have a next key to open."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,8 +167,16 @@ class HeadVectors:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proof:
-    """What was inspected above the diagonal, and whether the recomputation can be trusted."""
+    """What was inspected above the diagonal, and how far it can be trusted."""
 
+    state: Literal["clean", "leak", "unchecked"]
+    """Clean: cells inspected, all weights on later tokens 0, no mask that leaves a later token
+    open, every head verified, and nothing unchecked. Leak: a weight on a later token, or a verified
+    head whose mask leaves one open. Everything else is unchecked."""
+    layers: int
+    """Layers whose attention was seen."""
+    heads: int
+    """Largest number of heads of a layer."""
     future_cells: int
     """Cells with key after query that were inspected, over all layers and heads."""
     future_max: float
@@ -170,14 +184,19 @@ class Proof:
     future_at: tuple[int, int, int, int] | None
     """(layer, head, query, key) of that weight; None when it is 0."""
     recompute_max_diff: float
-    """Largest difference between recomputed and kernel output over all verified and unverified
-    heads; NaN when nothing could be recomputed."""
-    limit: float
-    """The limit that belongs to that largest difference."""
+    """Largest difference between recomputed and kernel output; NaN if none was recomputed."""
+    rounding: float
+    """Largest ratio of a difference to what rounding explains; more than 1 is no rounding."""
+    noticed: int
+    """Rows, over all layers and heads, in which one more open key would have been noticed."""
+    noticeable: int
+    """Rows that have a next key to open."""
     verified: bool
-    """True when every head's recomputation matched; False also when there was nothing to match."""
+    """True when every head is; False also when there was nothing to compare."""
     unverified: tuple[tuple[int, int], ...]
-    """(layer, head) of the heads that did not match."""
+    """(layer, head) of the heads that are not."""
+    unchecked: tuple[str, ...]
+    """What was not looked at, in words: attention that was not understood, layers without any."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

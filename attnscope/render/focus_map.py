@@ -137,7 +137,8 @@ if __name__ == "__main__":
             strongest_key=0, self_weight=0.2, previous_weight=0.3, first_weight=0.1,
             local_weight=None, broad=0.5, induction=None, duplicate=None,
             future_weight=0.1 if index == 5 else 0.0, role=roles[index % 8],
-            role_score=(index + 1) / 17, verified=index != 9, difference=0.0, limit=1e-6,
+            role_score=(index + 1) / 17, verified=index != 9, difference=0.0, rounding=0.1,
+            noticed=9, noticeable=9,
         )
         for index in range(16)
     ]  # fmt: skip

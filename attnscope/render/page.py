@@ -85,8 +85,9 @@ if __name__ == "__main__":
         tokens=Tokens(ids=(0, 1), texts=("a", "b"), labels=("a", "b"), special=(False, False)),
         masks=(), focus=(), view=None, hand=None, vectors=None, notes=("No attention here.",),
         proof=Proof(
-            future_cells=0, future_max=0.0, future_at=None, recompute_max_diff=float("nan"),
-            limit=0.0, verified=False, unverified=(),
+            state="unchecked", layers=0, heads=0, future_cells=0, future_max=0.0, future_at=None,
+            recompute_max_diff=float("nan"), rounding=float("nan"), noticed=0, noticeable=0,
+            verified=False, unverified=(), unchecked=(),
         ),
     )  # fmt: skip
     Console().print(page(demo))

@@ -10,10 +10,21 @@ from rich.text import Text
 
 from attnscope.records import CELL_FUTURE_SEEN, Trace
 from attnscope.render.grid import label_at
-from attnscope.render.palette import BAD, CAUTION, FUTURE, GOOD, Fitted, Look, counted
+from attnscope.render.palette import (
+    BAD,
+    CAUTION,
+    FUTURE,
+    GOOD,
+    QUIET,
+    Fitted,
+    Look,
+    counted,
+    percent,
+)
 
 LISTED = 8
-"""Layers with unverified heads that are named; the rest is counted."""
+"""Layers with unverified heads, or reasons, that are named; the rest is counted."""
+REACH = "this is about attention: other ways in which a layer may mix tokens are not inspected"
 
 
 def proof(trace: Trace) -> RenderableType:
@@ -21,26 +32,13 @@ def proof(trace: Trace) -> RenderableType:
     return Fitted(lambda _width, look: _draw(trace, look))
 
 
-def state(trace: Trace) -> str:
-    """The verdict in one word: `leak`, `clean` or `unchecked`.
-
-    Clean needs all of it: cells above the diagonal inspected, no weight in any of them, every
-    head's recomputation verified, and no mask that leaves a later token open.
-    """
-    verdict = trace.proof
-    if verdict.future_max > 0 or _open_masks(trace):
-        return "leak"
-    inspected = verdict.future_cells > 0 and verdict.future_max == 0
-    return "clean" if inspected and verdict.verified and not verdict.unverified else "unchecked"
-
-
 def _draw(trace: Trace, look: Look) -> RenderableType:
     trace = replace(trace, tokens=look.read(trace.tokens))
-    outcome = state(trace)
+    outcome = trace.proof.state
     glyph, words, style = {
-        "clean": (look.glyphs.good, "no token sees the future", f"bold {GOOD}"),
+        "clean": (look.glyphs.good, "no head looks at a later token", f"bold {GOOD}"),
         "leak": ("!!", _leak_words(trace), FUTURE),
-        "unchecked": (look.glyphs.caution, "could not check", f"bold {CAUTION}"),
+        "unchecked": (look.glyphs.caution, _unchecked_words(trace), f"bold {CAUTION}"),
     }[outcome]
     lines = [Text(look.say(f" {glyph} {words} " if outcome == "leak" else f"{glyph} {words}"))]
     lines[0].stylize(style)
@@ -49,16 +47,21 @@ def _draw(trace: Trace, look: Look) -> RenderableType:
         lines.append(Text(look.say(_open_words(trace)), style=BAD))
     if trace.proof.future_at is not None and trace.proof.future_max > 0:
         lines.append(Text(look.say(_place(trace)), style=BAD))
-    lines += [Text(look.say(words), style=tone) for words, tone in _recomputed(trace)]
+    told = [*_recomputed(trace), *_unchecked(trace.proof.unchecked), (REACH, QUIET)]
+    lines += [Text(look.say(words), style=tone) for words, tone in told]
     return Group(*lines)
 
 
 def _leak_words(trace: Trace) -> str:
     if trace.proof.future_max > 0:
         return "A TOKEN SEES THE FUTURE"
-    measured = trace.proof.future_cells > 0 and trace.proof.future_max == 0
+    measured = trace.proof.future_cells > 0
     remark = " (no weight went there in this prompt)" if measured else ""
     return f"THE MASK LEAVES THE FUTURE OPEN{remark}"
+
+
+def _unchecked_words(trace: Trace) -> str:
+    return "could not check everything" if trace.proof.future_cells else "could not check"
 
 
 def _inspected(trace: Trace) -> list[str]:
@@ -67,12 +70,11 @@ def _inspected(trace: Trace) -> list[str]:
         if len(trace.tokens) <= 1:
             return ["The prompt has a single token: there is no later one to see."]
         return ["No cell above the diagonal could be inspected."]
-    layers = len({each.layer for each in trace.focus})
-    heads = len({each.head for each in trace.focus})
-    over = f" over {counted(layers, 'layer')} × {counted(heads, 'head')}" if layers else ""
-    largest = f"{verdict.future_max:.4g}" if isfinite(verdict.future_max) else "not a number"
+    over = f"{counted(verdict.layers, 'layer')} × {counted(verdict.heads, 'head')}"
     cells = counted(verdict.future_cells, "cell")
-    return [f"{cells} above the diagonal inspected{over}; largest weight {largest}"]
+    return [
+        f"{cells} above the diagonal inspected over {over}; largest weight {verdict.future_max:.4g}"
+    ]
 
 
 def _place(trace: Trace) -> str:
@@ -86,12 +88,8 @@ def _place(trace: Trace) -> str:
 
 
 def _open_masks(trace: Trace) -> list[int]:
-    return sorted(
-        layer
-        for mask in trace.masks
-        if bool((mask.cells & CELL_FUTURE_SEEN).any())
-        for layer in mask.layers
-    )
+    opened = (mask for mask in trace.masks if bool((mask.cells & CELL_FUTURE_SEEN).any()))
+    return sorted({layer for mask in opened for layer in mask.layers})
 
 
 def _open_words(trace: Trace) -> str:
@@ -106,11 +104,24 @@ def _recomputed(trace: Trace) -> list[tuple[str, str]]:
         words = "Nothing could be recomputed, so no weight is confirmed by the kernel's output."
         return [(words, CAUTION)]
     size = f"{verdict.recompute_max_diff:.1e}" if verdict.recompute_max_diff else "0"
-    words = f"recomputed: largest difference {size}"
-    words += f", limit {verdict.limit:.1e}"
-    if verdict.verified and not verdict.unverified:
-        return [(f"{words}; every head verified", "")]
-    return [(words, ""), (_unverified(verdict.unverified), CAUTION)]
+    words = f"recomputed: largest difference {size}, {_ratio(verdict.rounding)} rounding explains"
+    lines = [(f"{words}; every head verified" if verdict.verified else words, "")]
+    if not verdict.verified:
+        lines.append((_unverified(verdict.unverified), CAUTION))
+    told = f"{verdict.noticed:,} of {verdict.noticeable:,} rows"
+    return [*lines, (f"one more open key would have been noticed in {told}", QUIET)]
+
+
+def _ratio(rounding: float) -> str:
+    return (
+        f"at most {percent(rounding)} of what" if rounding <= 1 else f"{rounding:,.4g} times what"
+    )
+
+
+def _unchecked(reasons: tuple[str, ...]) -> list[tuple[str, str]]:
+    lines = [(f"not checked: {reason}", CAUTION) for reason in reasons[:LISTED]]
+    more = len(reasons) - LISTED
+    return [*lines, (f"not checked: {more} more", CAUTION)] if more > 0 else lines
 
 
 def _unverified(heads: tuple[tuple[int, int], ...]) -> str:
@@ -140,8 +151,9 @@ if __name__ == "__main__":
         tokens=Tokens(ids=(0, 1), texts=("a", "b"), labels=("a", "b"), special=(False, False)),
         masks=(), focus=(), view=None, hand=None, vectors=None, notes=(),
         proof=Proof(
-            future_cells=960, future_max=0.0, future_at=None, recompute_max_diff=3e-8,
-            limit=1e-6, verified=True, unverified=(),
+            state="clean", layers=4, heads=4, future_cells=960, future_max=0.0, future_at=None,
+            recompute_max_diff=3e-8, rounding=0.2, noticed=90, noticeable=96, verified=True,
+            unverified=(), unchecked=(),
         ),
     )  # fmt: skip
     Console().print(proof(demo))

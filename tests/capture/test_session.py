@@ -154,3 +154,34 @@ def test_gradients_flow_as_before() -> None:
             model(IDS).logits.sum().backward()
         gradients.append([p.grad.clone() for p in model.parameters() if p.grad is not None])
     assert all(torch.equal(*pair) for pair in zip(*gradients, strict=True))
+
+
+def test_a_compiled_model_is_refused_in_words() -> None:
+    model = torch.compile(tiny("llama"))
+    with pytest.raises(CaptureError, match="is compiled"), capture(model, lambda call: None):
+        pass
+
+
+def test_a_consumer_may_run_the_model_itself() -> None:
+    model = tiny("llama", "eager")
+    calls: list[AttentionCall] = []
+
+    def consume(call: AttentionCall) -> None:
+        calls.append(call)
+        model(IDS)
+
+    with torch.no_grad(), capture(model, consume):
+        model(IDS)
+    assert len(calls) == model.config.num_hidden_layers
+
+
+def test_layers_are_numbered_by_the_longest_list() -> None:
+    from attnscope.capture.modules import ModuleStack
+
+    model = torch.nn.Module()
+    model.blocks = torch.nn.ModuleList([torch.nn.Module(), torch.nn.Module()])
+    model.blocks[0].layers = torch.nn.ModuleList([torch.nn.Linear(1, 1) for _ in range(5)])
+    stack = ModuleStack(model)
+    assert stack.layer("blocks.0.layers.3") == 3
+    assert stack.layer("blocks.1") == 1
+    assert stack.layer("lm_head") is None

@@ -129,7 +129,7 @@ def test_a_model_without_attention_says_so(
     capsys.readouterr()  # saving draws a bar
     printed = output_of(capsys, "-m", str(directory), "--ids", "5,9,23")
     assert "no attention" in printed
-    assert "no token sees the future" not in printed  # could not check is never clean
+    assert "no head looks at a later token" not in printed  # could not check is never clean
 
 
 @pytest.mark.parametrize("ending", ["txt", "json", "svg", "html"])

@@ -85,7 +85,7 @@ def test_a_planted_future_weight_is_found_where_it_is() -> None:
     clean, leaking = counted.result()
     assert clean.future_weight == 0.0
     assert leaking.future_weight == pytest.approx(3e-7)
-    assert counted.future_at[1].tolist() == [4, 9]
+    assert counted.future(1)[1:] == (4, 9)
     assert telling(leaking) > telling(clean)
     assert "future" in reason(leaking)
 
@@ -98,7 +98,7 @@ def test_the_kernels_own_future_weight_counts_too() -> None:
     call = replace(call, weights=leaked)
     counted = tally(call, torch.arange(20))
     assert [head.future_weight > 0 for head in counted.result()] == [False, False, True, False]
-    assert counted.future_at[2].tolist() == [5, 17]
+    assert counted.future(2)[1:] == (5, 17)
 
 
 def test_nan_output_is_never_verified() -> None:
@@ -127,4 +127,4 @@ def test_kv_heads_are_named() -> None:
 
 def test_one_token() -> None:
     head = focus_of(torch.ones(1, 1, dtype=torch.float64))
-    assert (head.entropy, head.future_weight, head.verified) == (0.0, 0.0, True)
+    assert (head.entropy, head.future_weight) == (0.0, 0.0)

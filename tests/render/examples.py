@@ -96,15 +96,16 @@ def make_focus(layer: int = 0, head: int = 0, **changes: object) -> HeadFocus:
         "strongest_key": 0, "self_weight": 0.3, "previous_weight": 0.2, "first_weight": 0.4,
         "local_weight": None, "broad": 0.9, "induction": None, "duplicate": None,
         "future_weight": 0.0, "role": "broad", "role_score": 0.87, "verified": True,
-        "difference": 2e-8, "limit": 1e-6,
+        "difference": 2e-8, "rounding": 0.2, "noticed": 4, "noticeable": 4,
     }  # fmt: skip
     return HeadFocus(**{**facts, **changes})  # type: ignore[arg-type]
 
 
 def make_proof(**changes: object) -> Proof:
     facts: dict[str, object] = {
-        "future_cells": 10, "future_max": 0.0, "future_at": None, "recompute_max_diff": 3.1e-8,
-        "limit": 1.2e-6, "verified": True, "unverified": (),
+        "state": "clean", "layers": 1, "heads": 1, "future_cells": 10, "future_max": 0.0,
+        "future_at": None, "recompute_max_diff": 3.1e-8, "rounding": 0.2, "noticed": 4,
+        "noticeable": 4, "verified": True, "unverified": (), "unchecked": (),
     }  # fmt: skip
     return Proof(**{**facts, **changes})  # type: ignore[arg-type]
 
@@ -183,7 +184,7 @@ def leaking() -> Trace:
         focus=(make_focus(future_weight=0.4),),
         view=make_view(weights),
         hand=make_hand(weights[1], 1),
-        proof=make_proof(future_max=0.4, future_at=(0, 0, 1, 3)),
+        proof=make_proof(state="leak", future_max=0.4, future_at=(0, 0, 1, 3)),
         notes=("The mask lets cat see on.",),
     )
 
@@ -221,7 +222,8 @@ def big() -> Trace:
         hand=make_hand(torch.cat([row, torch.zeros(1096)]), 2999, d=128, sink=exp(-1)),
         vectors=None,
         proof=make_proof(
-            future_cells=4 * 64 * 4096 * 4095 // 2, future_max=0.2, future_at=(2, 30, 801, 2403),
+            state="leak", layers=4, heads=64, future_cells=4 * 64 * 4096 * 4095 // 2,
+            future_max=0.2, future_at=(2, 30, 801, 2403),
             unverified=tuple((layer, 9) for layer in range(4)), verified=False,
         ),
         notes=(),
@@ -255,7 +257,9 @@ def no_attention() -> Trace:
         view=None,
         hand=None,
         vectors=None,
-        proof=make_proof(future_cells=0, recompute_max_diff=nan, verified=False),
+        proof=make_proof(
+            state="unchecked", future_cells=0, recompute_max_diff=nan, rounding=nan, verified=False
+        ),
         notes=("No module called attention.",),
     )
 

@@ -67,7 +67,7 @@ def test_no_attention_is_said_and_not_drawn() -> None:
     output = examples.printed(page(examples.no_attention()), 80)
     assert "Nothing was checked" in output
     assert "No module called attention." in output
-    for absent in ("Focus", "Heatmap", "Proof", "no token sees the future"):
+    for absent in ("Focus", "Heatmap", "Proof", "no head looks at a later token"):
         assert absent not in output
 
 

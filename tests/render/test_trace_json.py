@@ -49,8 +49,8 @@ def test_the_textbook_as_data() -> None:
         "verified",
     }  # fmt: skip
     assert set(data["proof"]) == {
-        "future_cells", "future_max", "future_at", "recompute_max_diff", "limit", "verified",
-        "unverified",
+        "state", "layers", "heads", "future_cells", "future_max", "future_at", "recompute_max_diff",
+        "rounding", "noticed", "noticeable", "verified", "unverified", "unchecked",
     }  # fmt: skip
     assert data["focus"][0]["role"] == "broad"
 
