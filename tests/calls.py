@@ -20,7 +20,7 @@ def make_call(query: Tensor, key: Tensor, value: Tensor, **changes: Any) -> Atte
         index=0, layer=0, module="model.layers.0.self_attn", kernel="by hand",
         query=query, key=key, value=value, mask=causal(), mask_form="is_causal",
         scale=query.shape[-1] ** -0.5, softcap=None, bias=(), score_mod=None, sinks=None,
-        output=blank, weights=None, offered=None, unexplained=None,
+        output=blank, weights=None, offered=None, witnessed=True, unexplained=None,
     )  # fmt: skip
     call = replace(call, **changes)
     if "output" in changes or call.query is None:

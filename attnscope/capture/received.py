@@ -27,6 +27,7 @@ class Received:
     sinks: Tensor | None = None
     output: Tensor
     weights: Tensor | None = None
+    witnessed: bool = True
     unexplained: str | None = None
 
 

@@ -108,6 +108,7 @@ def _from_offer(call: InterfaceCall, kernel: str, output: Tensor) -> Received:
         bias=bias,
         sinks=None if offered.sinks is None else offered.sinks.detach(),
         output=output,
+        witnessed=False,
     )
 
 

@@ -36,8 +36,12 @@ class MatchTally:
         self.noticeable = self.noticeable + (~effect.isnan()).sum(dim=-1)
 
     def verified(self, head: int) -> bool:
-        """True when all rows match and at least one would not match under a wider mask."""
+        """True when all rows match.
+
+        Where the kernel's own mask was not seen, matching must also mean something: at least one
+        row must be one that would not match under a wider mask.
+        """
         if self._call.query is None or self._call.unexplained:
             return False
         told = self.noticed[head] > 0 or self.noticeable[head] == 0
-        return bool(self.rounding[head] <= 1.0) and bool(told)
+        return bool(self.rounding[head] <= 1.0) and (self._call.witnessed or bool(told))

@@ -121,8 +121,10 @@ class AttentionCall:
     """The kernel's own weights, if it returned any."""
     offered: Offered | None
     """What the model offered at the interface; None for calls made outside it."""
+    witnessed: bool
+    """False where the kernel's own call was not seen and the offered arguments stand in."""
     unexplained: str | None
-    """Why the scores could not be recomputed, in words; None where they can."""
+    """Why this record cannot be trusted to be what happened, in words; None where it can."""
 
     @property
     def queries(self) -> int:

@@ -74,8 +74,8 @@ class HeadFocus:
     role_score: float
     """That pattern's score, 0 to 1."""
     verified: bool
-    """True when each row's recomputed output matches the kernel's own within rounding, and at least
-    one row would not have matched under a wider mask."""
+    """True when each row's recomputed output matches the kernel's own within rounding; where the
+    kernel's mask was not seen, also at least one row must be one that a wider mask would move."""
     difference: float
     """Largest difference between recomputed and kernel output; NaN if none was recomputed."""
     rounding: float

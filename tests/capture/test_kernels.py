@@ -93,3 +93,45 @@ def test_replaced_puts_back_what_was_there() -> None:
         assert (Child.inherited, Child.own) == (3, 4)
     assert (Child.inherited, Child.own) == (1, 2)
     assert "inherited" not in vars(Child)
+
+
+def test_an_unseen_kernel_is_judged_by_its_output() -> None:
+    """A kernel that no spy knows: the offered arguments stand in, and must reproduce its output."""
+    from transformers import AttentionInterface
+    from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
+
+    reach = {"ahead": 0}
+
+    def own(module, query, key, value, attention_mask, scaling=None, **kwargs):  # type: ignore[no-untyped-def]
+        groups = query.shape[1] // key.shape[1]
+        output = compiled(
+            query, key.repeat_interleave(groups, 1), value.repeat_interleave(groups, 1),
+            float(scaling), reach["ahead"],
+        )  # fmt: skip
+        return output.transpose(1, 2).contiguous(), None
+
+    AttentionInterface.register("own", own)
+    AttentionMaskInterface.register("own", sdpa_mask)
+    try:
+        for ahead, right in ((0, True), (1, False)):
+            reach["ahead"] = ahead
+            model = tiny("llama")
+            model.config._attn_implementation = "own"
+            calls: list[AttentionCall] = []
+            with torch.no_grad(), capture(model, calls.append):
+                model(IDS)
+            assert not calls[0].witnessed
+            assert "not seen" in calls[0].mask_form
+            heads = tally(calls[0], IDS[0]).result()
+            assert all(head.verified is right for head in heads)
+    finally:
+        del AttentionInterface._global_mapping["own"]
+        del AttentionMaskInterface._global_mapping["own"]
+
+
+@torch.jit.script
+def compiled(query: Tensor, key: Tensor, value: Tensor, scale: float, ahead: int) -> Tensor:
+    size = query.shape[2]
+    later = torch.ones(size, size, dtype=torch.bool, device=query.device).triu(1 + ahead)
+    scores = (torch.matmul(query, key.transpose(2, 3)) * scale).masked_fill(later, -1e9)
+    return torch.matmul(torch.softmax(scores, dim=-1), value)

@@ -64,9 +64,11 @@ def test_outputs_that_would_match_anything_verify_nothing() -> None:
     """Equal values hide every mask: the recomputation matches, and proves nothing."""
     call = random_call()
     call = make_call(call.query, call.key, torch.ones_like(call.value))  # type: ignore[arg-type]
-    heads = tally(call, torch.arange(20)).result()
+    heads = tally(replace(call, witnessed=False), torch.arange(20)).result()
     assert all(head.rounding <= 1 and head.noticed == 0 for head in heads)
     assert not any(head.verified for head in heads)
+    # where the kernel's own mask was seen, it need not be inferred
+    assert all(head.verified for head in tally(call, torch.arange(20)).result())
 
 
 def test_infinite_values_verify_nothing() -> None:
