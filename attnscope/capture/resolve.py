@@ -32,8 +32,7 @@ def at_interface(
     else:
         name = " + ".join(one.kernel for one in seen) or "unseen kernel"
         kernel = _from_offer(call, name, output)
-    if output.shape == kernel.output.shape:
-        kernel = replace(kernel, output=output)
+    kernel = _finished(kernel, call, output)
     if kernel.weights is None and _is_weights(result[1], kernel):
         kernel = replace(kernel, weights=result[1])
     return outside(index, layer, module, kernel, call.offered)
@@ -61,10 +60,21 @@ def _explained(kernel: Received, call: InterfaceCall) -> Received:
             softcap=call.offered.softcap,
             unexplained=None,
         )
-    if kernel.kernel == "flex_attention" and call.offered.sinks is not None:
-        # transformers applies sinks to flex's own output
-        kernel = replace(kernel, sinks=call.offered.sinks.detach())
     return kernel
+
+
+def _finished(kernel: Received, call: InterfaceCall, output: Tensor) -> Received:
+    """With the interface's own output, which is what the model goes on with.
+
+    Where it is not the kernel's, something was done to that: some models, and flex on a GPU, apply
+    their sinks there.
+    """
+    if output.shape != kernel.output.shape:
+        return kernel
+    sinks = call.offered.sinks
+    if kernel.sinks is None and sinks is not None and not torch.equal(output, kernel.output):
+        kernel = replace(kernel, sinks=sinks.detach().flatten())
+    return replace(kernel, output=output)
 
 
 def _grouped(kernel: Received, call: InterfaceCall) -> Received:

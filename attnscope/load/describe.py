@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from torch.nn import ModuleList
 from transformers import PreTrainedModel
 
 from attnscope.records import ModelInfo
@@ -26,13 +27,27 @@ def describe(model: PreTrainedModel, name: str) -> ModelInfo:
         name=name,
         architecture=type(model).__name__,
         parameters=model.num_parameters(),
-        layers=_first_number(config, LAYERS),
+        layers=_layers(model, _first_number(config, LAYERS)),
         heads=heads,
         kv_heads=_kv_heads(config, heads),
         device=str(model.device),
         dtype=str(model.dtype).removeprefix("torch."),
         backend=str(getattr(config, "_attn_implementation", None) or "eager"),
     )
+
+
+def _layers(model: PreTrainedModel, configured: int) -> int:
+    """The config's number where the model has a stack of so many modules, else its longest stack.
+
+    A decoder cut out of an encoder-decoder counts the encoder in its config; some count half layers.
+    """
+    lists = {name: module for name, module in model.named_modules() if type(module) is ModuleList}
+    outermost = [
+        len(module)
+        for name, module in lists.items()
+        if not any(name.startswith(f"{other}.") for other in lists)
+    ]
+    return configured if configured in outermost else max(outermost, default=configured)
 
 
 def longest_prompt(model: PreTrainedModel) -> int | None:

@@ -6,12 +6,15 @@ import threading
 
 import pytest
 import torch
+import transformers
 from transformers.integrations import flash_attention, flex_attention
 from transformers.modeling_utils import AttentionInterface
 
 from attnscope.capture import capture
 from attnscope.errors import CaptureError
+from attnscope.measure.focus import tally
 from attnscope.records import AttentionCall
+from attnscope.shrink import build, shrink
 from tests.tiny import tiny
 
 IDS = torch.arange(5, 17)[None]
@@ -185,3 +188,17 @@ def test_layers_are_numbered_by_the_longest_list() -> None:
     assert stack.layer("blocks.0.layers.3") == 3
     assert stack.layer("blocks.1") == 1
     assert stack.layer("lm_head") is None
+
+
+def test_sinks_applied_after_the_kernel_are_seen() -> None:
+    """Granite's sinks are a factor on the output instead of a column of scores."""
+    config = getattr(transformers, "GraniteSWAConfig", None)
+    if config is None:
+        pytest.skip("this transformers has no Granite with sinks")
+    model = build(shrink(config()), backend="eager")
+    calls: list[AttentionCall] = []
+    with torch.no_grad(), capture(model, calls.append):
+        model(IDS)
+    heads = [head for call in calls for head in tally(call, IDS[0]).result()]
+    assert any(call.sinks is not None for call in calls)
+    assert all(head.verified for head in heads)

@@ -9,12 +9,23 @@ from pathlib import Path
 
 import pytest
 import torch
+import transformers
 from safetensors.torch import load_file
 from transformers.utils import logging as transformers_logging
 
 from attnscope.load import LoadOptions, load
 from tests.load.damage import edit_config, failure
 from tests.tiny import tiny
+
+
+def test_layers_are_those_of_the_model_where_the_config_counts_others(tmp_path: Path) -> None:
+    """A decoder cut out of an encoder-decoder: its config's layers are the encoder's."""
+    config = transformers.BartConfig(
+        encoder_layers=5, decoder_layers=2, d_model=16, decoder_attention_heads=2,
+        decoder_ffn_dim=16, vocab_size=60, is_decoder=True, is_encoder_decoder=False,
+    )  # fmt: skip
+    transformers.BartForCausalLM(config).save_pretrained(tmp_path)
+    assert load(LoadOptions(model=str(tmp_path), device="cpu")).info.layers == 2
 
 
 def test_info_of_grouped_heads(stored: Path) -> None:
