@@ -39,7 +39,7 @@ def describe(model: PreTrainedModel, name: str) -> ModelInfo:
 def _layers(model: PreTrainedModel, configured: int) -> int:
     """The config's number where the model has a stack of so many modules, else its longest stack.
 
-    A decoder cut out of an encoder-decoder counts the encoder in its config; some count half layers.
+    A decoder cut from an encoder-decoder counts the encoder in its config; some count half layers.
     """
     lists = {name: module for name, module in model.named_modules() if type(module) is ModuleList}
     outermost = [
