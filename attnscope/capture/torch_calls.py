@@ -9,6 +9,7 @@ Attention that it sees begin and cannot follow to its end is reported as unseen,
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -32,8 +33,7 @@ Place = Callable[[], str | None]
 
 _KEEPS_WEIGHTS = score_steps.UNCHANGED | score_steps.MOVES | {"__getitem__", "nan_to_num"}
 _NOT_LOOKED_INTO = frozenset({"multi_head_attention_forward", "_native_multi_head_attention"})
-
-
+_LOST = "what became of a softmax is not understood"
 _FROM_SCORES = "a number made from scores"
 _OURS = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
 
@@ -58,13 +58,14 @@ class TorchCalls(TorchFunctionMode):
         self._report_unseen = report_unseen
         self._place = place
         self._known = Tracked()
-        self._unused: dict[int, tuple[Weights, str]] = {}
+        self._numbers = itertools.count()
+        self._unused: dict[int, Unseen] = {}
 
     def __exit__(self, *details: Any) -> None:
         """Leave the mode; softmaxes whose weights met no values are told now."""
         super().__exit__(*details)  # type: ignore[no-untyped-call]
-        for weights, module in self._unused.values():
-            self._lost(weights, module)
+        for unseen in self._unused.values():
+            self._report_unseen(unseen)
         self._unused.clear()
 
     def __torch_function__(
@@ -80,26 +81,29 @@ class TorchCalls(TorchFunctionMode):
         known = self._known.among(given)
         output = func(*args, **kwargs)
         name = getattr(func, "__name__", "")
+        received = None
         try:
             if name == "scaled_dot_product_attention":
-                self._report(from_sdpa(output, *args, **kwargs))
+                received = from_sdpa(output, *args, **kwargs)
             elif name in _NOT_LOOKED_INTO:
-                self._tell(None, f"{name} is not looked into", self._place())
+                self._tell(None, f"{name} is not looked into")
             elif known or name in score_steps.BEGINNINGS:
-                self._follow(_Step(func, name, given, kwargs, known), output)
+                received = self._follow(_Step(func, name, given, kwargs, known), output)
         except _OURS as error:  # the model must not suffer from what we fail to read
-            problem = f"{name} could not be read ({type(error).__name__})"
-            self._tell(None, problem, self._place())
+            self._tell(None, f"{name} could not be read ({type(error).__name__})")
+        if received is not None:
+            self._report(received)
         return output
 
-    def _follow(self, step: _Step, output: Any) -> None:
+    def _follow(self, step: _Step, output: Any) -> Received | None:
+        """Note what a step means; the computation that it completes, if it does."""
         tracked = step.known.first()
         if score_steps.is_alias(step.func) or step.name == "__setitem__":
             self._known.forget(step.given)
         elif not isinstance(output, Tensor):
-            return
+            return None
         elif step.name in score_steps.PRODUCTS and isinstance(tracked, Weights):
-            self._weigh(tracked, step, output)
+            return self._weigh(tracked, step, output)
         elif step.name in score_steps.PRODUCTS:
             meaning = score_steps.product(step.name, step.given, step.kwargs, output)
             self._known.note(output, meaning)
@@ -109,6 +113,7 @@ class TorchCalls(TorchFunctionMode):
             self._known.note(output, tracked if step.name in _KEEPS_WEIGHTS else None)
         else:
             self._known.note(output, self._next(tracked, step, output))
+        return None
 
     def _next(self, tracked: Any, step: _Step, output: Tensor) -> Any:
         """What the scores are after one more step; a number made from them is no plain factor."""
@@ -122,27 +127,26 @@ class TorchCalls(TorchFunctionMode):
         plain = step.name == "softmax" and axis in (-1, output.ndim - 1)
         scores = tracked if isinstance(tracked, Scores) and plain else None
         seen = None if scores is not None else step.given[0].detach() > PENALTY
-        weights = Weights(output.detach(), scores, seen)
+        weights = Weights(next(self._numbers), output.detach(), scores, seen)
         if (module := self._place()) is not None:
-            self._unused[id(weights)] = weights, module
+            self._unused[weights.number] = _lost(weights, module)
         self._known.note(output, weights if plain else None)
 
-    def _weigh(self, weights: Weights, step: _Step, output: Tensor) -> None:
+    def _weigh(self, weights: Weights, step: _Step, output: Tensor) -> Received | None:
         """The product of weights and values closes an attention computation."""
-        self._unused.pop(id(weights), None)
+        self._unused.pop(weights.number, None)
         received = _completed(weights, step, output)
         if received is None:
-            self._lost(weights, self._place())
-        else:
-            self._report(received)
+            self._tell(tuple(weights.probabilities.shape), _LOST)
+        return received
 
-    def _lost(self, weights: Weights, module: str | None) -> None:
-        shape = tuple(weights.probabilities.shape)
-        self._tell(shape, "what became of a softmax is not understood", module)
-
-    def _tell(self, shape: tuple[int, ...] | None, reason: str, module: str | None) -> None:
-        if module is not None:
+    def _tell(self, shape: tuple[int, ...] | None, reason: str) -> None:
+        if (module := self._place()) is not None:
             self._report_unseen(Unseen(module=module, shape=shape, reason=reason))
+
+
+def _lost(weights: Weights, module: str) -> Unseen:
+    return Unseen(module=module, shape=tuple(weights.probabilities.shape), reason=_LOST)
 
 
 def _completed(weights: Weights, step: _Step, output: Tensor) -> Received | None:

@@ -17,6 +17,8 @@ from attnscope.masks import Mask, additive, causal, dense, everything
 class Weights:
     """What is known of a softmax's output."""
 
+    number: int
+    """Tells this softmax from the others of a capture."""
     probabilities: Tensor
     """The output itself, before dropout and casts; with sinks, one column more."""
     scores: Scores | None

@@ -64,6 +64,18 @@ def test_everything_is_restored_after_an_exception(name: str, where: str) -> Non
         assert torch.equal(model(IDS).logits, expected)
 
 
+@pytest.mark.parametrize("name", ["llama", "bloom"])
+def test_an_exception_of_the_consumer_ends_the_forward_pass(name: str) -> None:
+    """Inside the interface and outside it: nothing may take it for trouble of the spy's own."""
+    model = tiny(name, "eager")
+
+    def fail(call: AttentionCall) -> None:
+        raise torch.OutOfMemoryError("planted")
+
+    with pytest.raises(torch.OutOfMemoryError), torch.no_grad(), capture(model, fail):
+        model(IDS)
+
+
 def test_a_second_capture_says_so_and_does_not_disturb_the_first() -> None:
     model = tiny("llama")
     calls: list[AttentionCall] = []
