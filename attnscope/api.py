@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from attnscope.capture import capture
 from attnscope.capture.runs import forward
 from attnscope.errors import SelectionError
-from attnscope.load import LoadedModel, LoadOptions, load, tokenize
+from attnscope.load import LoadedModel, LoadOptions, Progress, load, tokenize
 from attnscope.load.quiet import quiet
 from attnscope.measure.run import RunTally, Selection
 from attnscope.records import AttentionCall, Tokens, Trace
-
-Progress = Callable[[str], None]
-"""Told in a few words what is being done."""
 
 
 def trace(
@@ -93,5 +88,5 @@ def _require_layer(loaded: LoadedModel, selection: Selection) -> None:
         if asked is not None and count and not -count <= asked < count:
             raise SelectionError(
                 f"{loaded.info.name} has no {name} {asked}.",
-                f"Its {name}s are 0 to {count - 1}.",
+                f"Its {name}s are 0 to {count - 1}, or -1 to -{count} from the last.",
             )

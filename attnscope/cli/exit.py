@@ -16,6 +16,7 @@ def run(arguments: Sequence[str]) -> int:
     """Run the command line; returns the exit code and lets no exception through."""
     from attnscope.cli.app import app
 
+    _open_missing_streams()
     try:
         code = app(args=list(arguments), prog_name="attnscope", standalone_mode=False)
         sys.stdout.flush()
@@ -38,7 +39,8 @@ def _told(error: Exception) -> int:
         return _interrupted()
     if os.environ.get("ATTNSCOPE_TRACEBACK"):
         traceback.print_exception(error)
-    _say(f"attnscope: {_line(error)}")
+    if line := _line(error):
+        _say(f"attnscope: {line}")
     return ERROR
 
 
@@ -51,7 +53,8 @@ def _line(error: Any) -> str:
         return escape(str(error))
     if hasattr(error, "format_message"):  # a usage error
         command = getattr(getattr(error, "ctx", None), "command_path", "attnscope")
-        return escape(f"{error.format_message()} Try `{command} --help`.")
+        message = error.format_message().rstrip(".")
+        return escape(f"{message}. Try `{command} --help`.") if message else ""
     if isinstance(error, OSError) and error.strerror:
         return escape(f"{error.strerror}: {error.filename or 'standard output'}.")
     first = str(error).strip().splitlines()[:1]
@@ -59,6 +62,13 @@ def _line(error: Any) -> str:
         f"an error of attnscope's own: {type(error).__name__}: {first[0] if first else ''}"
         " Set ATTNSCOPE_TRACEBACK=1 for the traceback, and please report it."
     )
+
+
+def _open_missing_streams() -> None:
+    """A stream that was closed before we started is None in Python: give it somewhere to go."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115
 
 
 def _interrupted() -> int:

@@ -101,7 +101,7 @@ Width = Annotated[
     typer.Option(
         min=40,
         max=500,
-        help="Columns; by default the terminal's, 100 for files.",
+        help="Columns; by default the terminal's, 80 in a pipe, 100 for files.",
         rich_help_panel=_OUTPUT,
     ),
 ]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import html
 import io
 import os
+import re
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -39,13 +41,23 @@ def deliver(trace: Trace, form: Format, output: Path | None, width: int | None) 
 def _content(trace: Trace, form: Format, suffix: str, width: int) -> str:
     if form is Format.json or suffix == ".json":
         return _json(trace) + "\n"
+    from attnscope.text import escape
+
     console = _recorder(trace, width)
-    title = f"attnscope trace --model {trace.model.name}"
+    title = escape(f"attnscope trace --model {trace.model.name}")
     if suffix == ".svg":
-        return console.export_svg(title=title)
-    if suffix in (".html", ".htm"):
-        return console.export_html()
+        # the fonts that Rich names would be fetched from the network whenever the picture is opened
+        return re.sub(r"@font-face {.*?}\s*", "", console.export_svg(title=title), flags=re.DOTALL)
+    if suffix in {".html", ".htm"}:
+        return _html(console, title)
     return console.export_text()
+
+
+def _html(console: Console, title: str) -> str:
+    from rich.terminal_theme import SVG_EXPORT_THEME
+
+    page = console.export_html(theme=SVG_EXPORT_THEME)
+    return page.replace("<head>", f"<head>\n<title>{html.escape(title)}</title>", 1)
 
 
 def _recorder(trace: Trace, width: int) -> Console:
@@ -70,19 +82,30 @@ def _json(trace: Trace) -> str:
 
 
 def _write(path: Path, content: str) -> None:
-    """All or nothing: written beside its place, then moved there."""
-    temporary = None
+    """A file all or nothing: written beside its place, then moved there.
+
+    What is there and no file (a device, a pipe) is written to, never replaced.
+    """
+    place = Path(os.path.realpath(path))
     try:
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        if place.exists() and not place.is_file():
+            place.write_text(content, encoding="utf-8")
+        else:
+            _write_whole(place, content)
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise OutputError(f"{str(path)!r} cannot be written: {reason}.") from error
+
+
+def _write_whole(place: Path, content: str) -> None:
+    handle, temporary = tempfile.mkstemp(dir=place.parent, prefix=f".{place.name}.")
+    try:
         with os.fdopen(handle, "w", encoding="utf-8") as stream:
             stream.write(content)
         os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, path)
-    except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise OutputError(f"{path} cannot be written: {reason}.") from error
+        os.replace(temporary, place)
     finally:
-        if temporary is not None and os.path.exists(temporary):
+        if os.path.exists(temporary):
             os.unlink(temporary)
 
 

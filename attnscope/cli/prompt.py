@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 
@@ -9,6 +10,11 @@ from attnscope.errors import PromptError
 
 LARGEST = 64 * 2**20
 """Bytes; more cannot fit any model's positions and would only take memory."""
+
+
+def read_argument(text: str) -> str:
+    """An argument of the command line; its bytes that are no UTF-8 arrive as lone surrogates."""
+    return _decode(text.encode("utf-8", "surrogateescape"))
 
 
 def read_prompt(prompt: str | None, file: Path | None, ids: str | None) -> str | None:
@@ -27,8 +33,7 @@ def read_prompt(prompt: str | None, file: Path | None, ids: str | None) -> str |
     if file is not None:
         return _decode(_read(file))
     if prompt is not None:
-        # bytes of the command line that are no UTF-8 arrive as lone surrogates
-        return _decode(prompt.encode("utf-8", "surrogateescape"))
+        return read_argument(prompt)
     return None
 
 
@@ -57,9 +62,9 @@ def parse_ids(ids: str) -> list[int]:
     Raises PromptError for anything else.
     """
     parts = ids.replace(",", " ").split()
-    wrong = [part for part in parts if not (part.isascii() and part.isdigit())]
+    wrong = [part for part in parts if not re.fullmatch(r"[0-9]{1,12}", part)]
     if wrong or not parts:
         raise PromptError(
-            f"--ids takes token ids such as 5,9,23, not {(wrong or [ids])[0]!r}.",
+            f"--ids takes token ids such as 5,9,23, not {(wrong or [ids])[0][:40]!r}."
         )
     return [int(part) for part in parts]

@@ -10,7 +10,8 @@ import typer
 from attnscope.cli import options
 from attnscope.cli.output import deliver
 from attnscope.cli.progress import working
-from attnscope.cli.prompt import parse_ids, read_prompt
+from attnscope.cli.prompt import parse_ids, read_argument, read_prompt
+from attnscope.errors import PromptError
 
 if TYPE_CHECKING:
     from attnscope.load import LoadedModel
@@ -45,14 +46,23 @@ def trace(  # noqa: PLR0913, PLR0917 (a command's parameters are its options)
         typer.Option("--chat", help="Apply the model's chat template.", rich_help_panel=_PROMPT),
     ] = False,
     layer: Annotated[
-        int | None, typer.Option(help="By default the most telling one.", rich_help_panel=_LOOK)
+        int | None,
+        typer.Option(
+            help="From 0, or -1 for the last; by default the most telling.", rich_help_panel=_LOOK
+        ),
     ] = None,
     head: Annotated[
-        int | None, typer.Option(help="By default the most telling one.", rich_help_panel=_LOOK)
+        int | None,
+        typer.Option(
+            help="From 0, or -1 for the last; by default the most telling.", rich_help_panel=_LOOK
+        ),
     ] = None,
     query: Annotated[
         str | None,
-        typer.Option(help="Position or token; by default the last.", rich_help_panel=_LOOK),
+        typer.Option(
+            help="Position from 0, -1 for the last, or a token; by default the last.",
+            rich_help_panel=_LOOK,
+        ),
     ] = None,
     model: options.Model = "fable",
     device: options.Device = "auto",
@@ -68,6 +78,9 @@ def trace(  # noqa: PLR0913, PLR0917 (a command's parameters are its options)
 ) -> None:
     """Show what attention does with a prompt: mask, heads, one computation by hand, and a proof."""
     text = read_prompt(prompt, file, ids)
+    if chat and ids is not None:
+        raise PromptError("--chat and --ids exclude each other.", "Give one of them.")
+    query = None if query is None else read_argument(query)
     numbers = parse_ids(ids) if ids is not None else None
     with working() as tell:
         tell("starting torch and transformers")

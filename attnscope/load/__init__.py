@@ -1,8 +1,16 @@
 """From a bundled name, a directory or a hub id to a model, and from a prompt to its tokens."""
 
-from attnscope.load.model import LoadedModel, load
+from attnscope.load.model import LoadedModel, Progress, load
 from attnscope.load.options import LoadOptions
 from attnscope.load.source import BUNDLED
 from attnscope.load.tokens import tokenize, tokens_from_ids
 
-__all__ = ["BUNDLED", "LoadOptions", "LoadedModel", "load", "tokenize", "tokens_from_ids"]
+__all__ = [
+    "BUNDLED",
+    "LoadOptions",
+    "LoadedModel",
+    "Progress",
+    "load",
+    "tokenize",
+    "tokens_from_ids",
+]

@@ -81,6 +81,11 @@ def load(options: LoadOptions, progress: Progress | None = None) -> LoadedModel:
     """
     _check_choices(options)
     source = find_source(options.model, allow_pickle=options.allow_pickle)
+    if source.local and options.revision:
+        raise LoadError(
+            f"--revision is for hub models, and {source.name} is a local directory.",
+            "Leave it out.",
+        )
     # A directory's own code may stand in a repository on the hub.
     source = replace(source, online=options.trust_remote_code if source.local else hub_answers())
     device = None if options.device_map else choose_device(options.device)

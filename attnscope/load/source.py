@@ -54,6 +54,8 @@ def find_source(name: str, *, allow_pickle: bool = False) -> Source:
 
     Raises `LoadError` for a path that does not exist or holds no complete model.
     """
+    if not name.strip():
+        raise LoadError("--model is empty.", f"Bundled models: {', '.join(BUNDLED)}.")
     if name in BUNDLED:
         # Not importlib.resources: transformers needs a real directory, not a zip's member.
         directory = Path(__file__).parents[1] / "models" / name / "weights"

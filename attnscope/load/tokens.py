@@ -111,7 +111,7 @@ def _reject_unknown_word(tokenizer: Any, name: str, text: str) -> None:
     found = unknown_word(tokenizer, text)
     if found is not None:
         raise PromptError(
-            f"{name} does not know the word “{label(found.word)}”.",
+            f"{name} does not know the word {label(found.word)!r}.",
             f"It knows only: {' '.join(label(word) for word in found.vocabulary)}.",
         )
 

@@ -6,7 +6,7 @@ import math
 from typing import Literal
 
 from attnscope.measure.focus import FocusTally
-from attnscope.records import CELL_FUTURE_SEEN, AttentionCall, HeadFocus, MaskMap, Proof
+from attnscope.records import AttentionCall, HeadFocus, MaskMap, Proof
 
 
 class ProofTally:
@@ -53,13 +53,8 @@ class ProofTally:
     ) -> Literal["clean", "leak", "unchecked"]:
         """See `Proof.state`."""
         doubtful = {head.layer for head in self._heads if not head.verified}
-        opened = {layer for mask in masks for layer in mask.layers if leaves_open(mask)}
+        opened = {layer for mask in masks for layer in mask.layers if mask.leaves_open}
         if self._largest > 0 or opened - doubtful:
             return "leak"
         trusted = bool(self._heads) and not doubtful and not unchecked
         return "clean" if trusted and self._cells > 0 and not opened else "unchecked"
-
-
-def leaves_open(mask: MaskMap) -> bool:
-    """True when a mask lets any query see a later key."""
-    return bool((mask.cells & CELL_FUTURE_SEEN).any())

@@ -49,10 +49,10 @@ def telling(head: HeadFocus) -> tuple[float, ...]:
     return (1.0, float(_TELLING.index(head.role)), share)
 
 
-def reason(head: HeadFocus) -> str:
-    """Why this head was chosen, in plain words."""
+def reason(head: HeadFocus, among: str = "") -> str:
+    """Why this head was chosen, in plain words; `among` says from which heads, if not from all."""
     if head.future_weight > 0:
         return f"it puts up to {head.future_weight:.3g} of a token's weight on the future"
     if head.role in {"broad", "mixed"}:
-        return "no head shows a clear pattern; this one is the most focused"
-    return f"the strongest {head.role} head (score {head.role_score:.2f})"
+        return f"no head{among} shows a clear pattern; this one is the most focused"
+    return f"the strongest {head.role} head{among} (score {head.role_score:.2f})"

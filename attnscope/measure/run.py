@@ -6,6 +6,7 @@ is kept, for its heatmap and hand trace.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 
 import torch
@@ -103,7 +104,7 @@ class RunTally:
             view = head_view(call, best, self._reason(best))
             hand = hand_trace(call, best, self._query)
             vectors = head_vectors(call, best.head)
-        elif self._focus:
+        elif self._focus or self._selection.layer is not None or self._selection.head is not None:
             raise SelectionError(*self._nothing_there())
         else:
             self.note(self._no_attention())
@@ -133,10 +134,16 @@ class RunTally:
     def _reason(self, best: HeadFocus) -> str:
         if len(self._focus) == 1:
             return "the only head"
-        chosen = self._selection.layer is not None and self._selection.head is not None
-        return "the head that was asked for" if chosen else reason(best)
+        of_layer = self._selection.layer is not None
+        of_head = self._selection.head is not None
+        if of_layer and of_head:
+            return "the head that was asked for"
+        among = f" of layer {best.layer}" if of_layer else ""
+        return reason(best, f" among the heads {best.head}" if of_head else among)
 
     def _nothing_there(self) -> tuple[str, str]:
+        if not self._focus:
+            return self._no_attention(), "Leave --layer and --head out to see what there is."
         layers = sorted({head.layer for head in self._focus})
         heads = max(head.head for head in self._focus) + 1
         asked = [
@@ -177,7 +184,7 @@ def find_query(tokens: Tokens, query: int | str | None) -> int:
     """
     if query is None:
         return len(tokens) - 1
-    if isinstance(query, str) and query.strip().lstrip("+-").isdigit():
+    if isinstance(query, str) and re.fullmatch(r"[+-]?[0-9]{1,9}", query.strip()):
         query = int(query)
     if isinstance(query, int):
         if -len(tokens) <= query < len(tokens):
@@ -192,8 +199,9 @@ def find_query(tokens: Tokens, query: int | str | None) -> int:
     ]
     if not places:
         shown = " ".join(label.strip() for label in tokens.labels[:12])
-        more = " …" if len(tokens) > 12 else ""
-        raise SelectionError(f"No token reads {query!r}.", f"The tokens are: {shown}{more}")
+        more = " ..." if len(tokens) > 12 else ""
+        asked = query if len(query) <= 40 else f"{query[:40]}..."
+        raise SelectionError(f"No token reads {asked!r}.", f"The tokens are: {shown}{more}")
     return places[-1]
 
 

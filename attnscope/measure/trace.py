@@ -8,7 +8,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from attnscope.masks import Mask, everything
+from attnscope.masks import PENALTY, Mask, everything
 from attnscope.measure.attention import bias_at, output_rows, score_rows, weight_rows
 from attnscope.measure.pooling import pool_size, sums
 from attnscope.records import AttentionCall, HandTrace, HeadFocus, HeadVectors, HeadView
@@ -51,9 +51,9 @@ def head_view(call: AttentionCall, focus: HeadFocus, reason: str) -> HeadView:
     """One head's weights over the whole prompt, pooled where it is long."""
     pool = pool_size(call.keys)
     single = one_head(call, focus.head)
+    step = pool * max(1, _ROWS_AT_ONCE // pool)
     grids = [
         _view_rows(single, start, min(start + step, call.queries), pool)
-        for step in [pool * max(1, _ROWS_AT_ONCE // pool)]
         for start in range(0, call.queries, step)
     ]
     return HeadView(
@@ -122,7 +122,9 @@ def head_vectors(call: AttentionCall, head: int) -> HeadVectors | None:
     if max(call.query.shape[-1], call.value.shape[-1]) > READABLE_NUMBERS:
         return None
     single = one_head(call, head)
-    unmasked = replace(single, mask=everything(), bias=())
+    # only what closes cells goes; position biases stay
+    bias = tuple(term.masked_fill(term <= PENALTY, 0.0) for term in single.bias)
+    unmasked = replace(single, mask=everything(), bias=bias)
     return HeadVectors(
         query=_rows(single.query),
         key=_rows(single.key),

@@ -34,6 +34,11 @@ class MaskMap:
     notes: tuple[str, ...]
     """Plain-words remarks: heads that differ, arguments that the kernel ignored."""
 
+    @property
+    def leaves_open(self) -> bool:
+        """True when any query may see a later key."""
+        return bool((self.cells & CELL_FUTURE_SEEN).any())
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeadFocus:

@@ -159,11 +159,17 @@ def _blocked(hand: HandTrace) -> str:
     closed = ~hand.allowed
     later = int(closed[hand.query_index + 1 :].sum())
     earlier = int(closed[: hand.query_index + 1].sum())
-    words = f"{counted(later, 'later token')} {'is' if later == 1 else 'are'} blocked"
-    if not later:
-        after = len(closed) - hand.query_index - 1
-        words = "no later token is blocked" if after else "there is no later token"
-    return words + (f", and {earlier:,} earlier" if earlier else "")
+    if later:
+        parts = [_are_blocked(later, "later token")]
+    elif hand.query_index < len(closed) - 1:
+        parts = ["no later token is blocked"]
+    else:
+        parts = ["there is no later token"]
+    return ", ".join([*parts, _are_blocked(earlier, "earlier token")] if earlier else parts)
+
+
+def _are_blocked(number: int, noun: str) -> str:
+    return f"{counted(number, noun)} {'is' if number == 1 else 'are'} blocked"
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from math import isfinite
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from attnscope.records import CELL_FUTURE_SEEN, Trace
+from attnscope.records import Trace
 from attnscope.render.grid import label_at
 from attnscope.render.palette import (
     BAD,
@@ -88,8 +88,7 @@ def _place(trace: Trace) -> str:
 
 
 def _open_masks(trace: Trace) -> list[int]:
-    opened = (mask for mask in trace.masks if bool((mask.cells & CELL_FUTURE_SEEN).any()))
-    return sorted({layer for mask in opened for layer in mask.layers})
+    return sorted({layer for mask in trace.masks if mask.leaves_open for layer in mask.layers})
 
 
 def _open_words(trace: Trace) -> str:

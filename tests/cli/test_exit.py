@@ -42,6 +42,12 @@ def one_line(result: subprocess.CompletedProcess[bytes]) -> str:
         (["trace", ""], "empty"),
         (["trace", "The cat", "--ids", "1,2"], "exclude each other"),
         (["trace", "--ids", "1;2"], "--ids takes token ids"),
+        (["trace", "--ids", "1" * 5000], "--ids takes token ids"),
+        (["trace", "--ids", "1", "--chat"], "exclude each other"),
+        (["trace", "--query", "9" * 5000], "No token reads '999"),
+        (["trace", "--query", "²"], "No token reads"),
+        (["trace", "--revision", "v2"], "--revision is for hub models"),
+        (["trace", "--model", ""], "--model is empty"),
         (["trace", "--ids", "1,999999"], "not in the vocabulary"),
         (["trace", "--file", "/nowhere/at.all"], "no such file"),
         (["trace", "--file", "/"], "is a directory"),
@@ -86,6 +92,29 @@ def test_a_closed_pipe_is_silent_and_keeps_the_exit_code() -> None:
         process.stdout.close()
         assert process.stderr.read() == b""
         assert process.wait(timeout=60) == 0
+
+
+@pytest.mark.parametrize("redirect", [">&-", "2>&-", ">&- 2>&-", "<&-"])
+def test_closed_streams_are_no_crash(redirect: str) -> None:
+    """Nobody reads, so nothing is said; above all not 1, and not a traceback."""
+    command = f"{' '.join(COMMAND)} trace -m textbook {redirect}"
+    result = subprocess.run(["sh", "-c", command], capture_output=True, check=False)
+    assert result.returncode == 0
+    assert result.stderr == b""
+    assert (result.stdout == b"") is (">&-" in redirect.split())
+
+
+def test_errors_never_go_to_stdout() -> None:
+    command = f"{' '.join(COMMAND)} trace --layer 99 2>&-"
+    result = subprocess.run(["sh", "-c", command], capture_output=True, check=False)
+    assert (result.returncode, result.stdout) == (2, b"")
+
+
+def test_no_command_prints_the_help() -> None:
+    result = attnscope()
+    assert b"Usage" in result.stdout
+    assert result.stderr == b""
+    assert result.returncode == 2
 
 
 def test_ctrl_c_exits_130_with_one_line() -> None:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import sys
+import threading
+import xml.etree.ElementTree
 from pathlib import Path
 
 import numpy as np
@@ -151,3 +154,53 @@ def test_layer_head_and_query_are_obeyed(capsys: pytest.CaptureFixture[str]) -> 
     last = result["model"]["layers"] - 1
     assert (result["head"]["layer"], result["head"]["head"]) == (last, 0)
     assert result["trace"]["query"] == 1
+
+
+def test_output_never_replaces_what_is_no_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A link keeps pointing where it points; a pipe is written to."""
+    (tmp_path / "target.txt").write_text("old")
+    link = tmp_path / "link.txt"
+    link.symlink_to(tmp_path / "target.txt")
+    output_of(capsys, "-m", "textbook", "-o", str(link))
+    assert link.is_symlink()
+    assert "cat" in (tmp_path / "target.txt").read_text()
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    read: list[str] = []
+    reader = threading.Thread(target=lambda: read.append(pipe.read_text()))
+    reader.start()
+    output_of(capsys, "-m", "textbook", "-o", str(pipe))
+    reader.join(timeout=30)
+    assert "cat" in read[0]
+    assert pipe.is_fifo()
+
+
+def test_exports_are_well_formed_and_ask_nobody(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    directory = save_tiny("gpt2", tmp_path / "m\x1b[31m<b>&q")
+    capsys.readouterr()
+    for ending in ("svg", "html"):
+        path = tmp_path / f"trace.{ending}"
+        output_of(capsys, "-m", str(directory), "--ids", "5,9", "-o", str(path))
+        content = path.read_text()
+        assert "\x1b" not in content
+        assert "<b>" not in content
+        assert "url(" not in content.replace("url(#", "")
+    xml.etree.ElementTree.parse(tmp_path / "trace.svg")
+
+
+def test_the_reason_names_what_the_choice_was_from(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "head of layer 3 (score" in output_of(capsys, "--layer", "3", "--width", "100")
+    assert "among the heads 2" in output_of(capsys, "--head", "2", "--width", "100")
+
+
+def test_a_layer_of_a_model_without_attention(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    directory = save_tiny("mamba", tmp_path / "model")
+    capsys.readouterr()
+    assert run(["trace", "-m", str(directory), "--ids", "5,9", "--layer", "0"]) == 2
+    assert "no attention" in capsys.readouterr().err

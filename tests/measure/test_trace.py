@@ -94,3 +94,14 @@ def test_vectors_only_where_they_can_be_read() -> None:
     torch.testing.assert_close(vectors.unmasked[-1], vectors.output[-1])  # it saw all anyway
     assert head_vectors(random_call(tokens=13, d=4), 0) is None
     assert head_vectors(random_call(tokens=5, d=64), 0) is None
+
+
+def test_without_the_mask_keeps_position_biases() -> None:
+    """The last query of a causal mask sees everything anyway: without the mask it is the same."""
+    slopes = torch.tensor([0.5, 0.25, 0.125, 0.0625], dtype=torch.float64)[None, :, None, None]
+    alibi = slopes * torch.arange(6)
+    low = torch.zeros(1, 1, 6, 6).masked_fill(torch.ones(6, 6).triu(1).bool(), -3e38)
+    vectors = head_vectors(random_call(tokens=6, d=4, bias=(alibi, low)), 1)
+    assert vectors is not None
+    torch.testing.assert_close(vectors.unmasked[-1], vectors.output[-1])
+    assert not torch.allclose(vectors.unmasked[0], vectors.output[0])
