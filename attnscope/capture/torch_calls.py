@@ -84,7 +84,7 @@ class TorchCalls(TorchFunctionMode):
         received = None
         try:
             if name == "scaled_dot_product_attention":
-                received = from_sdpa(output, *args, **kwargs)
+                received = from_sdpa(output, args, kwargs)
             elif name in _NOT_LOOKED_INTO:
                 self._tell(None, f"{name} is not looked into")
             elif known or name in score_steps.BEGINNINGS:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from torch import Tensor
 from torch.nn import Parameter
@@ -74,21 +76,18 @@ def _unexplained(weights: Weights, value: Tensor, output: Tensor) -> Received | 
     )
 
 
-def from_sdpa(  # noqa: PLR0913, PLR0917 (torch's own signature)
-    output: Tensor,
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    attn_mask: Tensor | None = None,
-    dropout_p: float = 0.0,
-    is_causal: bool = False,
-    scale: float | None = None,
-    enable_gqa: bool = False,
-) -> Received:
-    """torch.nn.functional.scaled_dot_product_attention, with its own argument names.
+_SDPA = ("query", "key", "value", "attn_mask", "dropout_p", "is_causal", "scale", "enable_gqa")
+
+
+def from_sdpa(output: Tensor, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Received:
+    """A call of torch.nn.functional.scaled_dot_product_attention, and its output.
 
     Raises TypeError for a mask of a kind that holds no cells to read.
     """
+    given = dict(zip(_SDPA, args, strict=False)) | dict(kwargs)
+    query, key, value = given["query"], given["key"], given["value"]
+    attn_mask, is_causal = given.get("attn_mask"), given.get("is_causal", False)
+    scale = given.get("scale")
     mask, bias = _delivered(attn_mask)
     return Received(
         kernel="scaled_dot_product_attention",

@@ -35,9 +35,48 @@ class Format(StrEnum):
     json = "json"
 
 
+_PROMPT = "Prompt"
+_LOOK = "What to look at closely"
 _LOADING = "Loading the model"
 _OUTPUT = "Output"
 
+Prompt = Annotated[
+    str | None,
+    typer.Argument(help="- for standard input; by default one that suits the model."),
+]
+File = Annotated[
+    Path | None,
+    typer.Option(
+        "--file",
+        "-f",
+        help="Read the prompt from a file, - for standard input.",
+        rich_help_panel=_PROMPT,
+    ),
+]
+Ids = Annotated[
+    str | None,
+    typer.Option(
+        help="Token ids instead of a prompt, for example 5,9,23.", rich_help_panel=_PROMPT
+    ),
+]
+Chat = Annotated[
+    bool,
+    typer.Option("--chat", help="Apply the model's chat template.", rich_help_panel=_PROMPT),
+]
+Layer = Annotated[
+    int | None,
+    typer.Option(
+        help="From 0, or -1 for the last; by default the most telling.", rich_help_panel=_LOOK
+    ),
+]
+Head = Layer
+Query = Annotated[
+    str | None,
+    typer.Option(
+        help="Position from 0, -1 for the last, or a token; by default the last.",
+        rich_help_panel=_LOOK,
+    ),
+]
 Model = Annotated[
     str,
     typer.Option(

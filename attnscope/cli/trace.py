@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
-
-import typer
+from typing import TYPE_CHECKING
 
 from attnscope.cli import options
 from attnscope.cli.output import deliver
@@ -17,53 +14,15 @@ if TYPE_CHECKING:
     from attnscope.load import LoadedModel
     from attnscope.records import Tokens
 
-_PROMPT = "Prompt"
-_LOOK = "What to look at closely"
-
 
 def trace(  # noqa: PLR0913, PLR0917 (a command's parameters are its options)
-    prompt: Annotated[
-        str | None,
-        typer.Argument(help="- for standard input; by default one that suits the model."),
-    ] = None,
-    file: Annotated[
-        Path | None,
-        typer.Option(
-            "--file",
-            "-f",
-            help="Read the prompt from a file, - for standard input.",
-            rich_help_panel=_PROMPT,
-        ),
-    ] = None,
-    ids: Annotated[
-        str | None,
-        typer.Option(
-            help="Token ids instead of a prompt, for example 5,9,23.", rich_help_panel=_PROMPT
-        ),
-    ] = None,
-    chat: Annotated[
-        bool,
-        typer.Option("--chat", help="Apply the model's chat template.", rich_help_panel=_PROMPT),
-    ] = False,
-    layer: Annotated[
-        int | None,
-        typer.Option(
-            help="From 0, or -1 for the last; by default the most telling.", rich_help_panel=_LOOK
-        ),
-    ] = None,
-    head: Annotated[
-        int | None,
-        typer.Option(
-            help="From 0, or -1 for the last; by default the most telling.", rich_help_panel=_LOOK
-        ),
-    ] = None,
-    query: Annotated[
-        str | None,
-        typer.Option(
-            help="Position from 0, -1 for the last, or a token; by default the last.",
-            rich_help_panel=_LOOK,
-        ),
-    ] = None,
+    prompt: options.Prompt = None,
+    file: options.File = None,
+    ids: options.Ids = None,
+    chat: options.Chat = False,
+    layer: options.Layer = None,
+    head: options.Head = None,
+    query: options.Query = None,
     model: options.Model = "fable",
     device: options.Device = "auto",
     dtype: options.DtypeOption = options.Dtype.auto,
