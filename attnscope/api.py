@@ -48,7 +48,7 @@ def trace_tokens(
     One forward pass; each attention call is measured while it runs and then dropped.
     """
     selection = selection or Selection()
-    _require_layer(loaded, selection)
+    _require_selection(loaded, selection)
     run = RunTally(loaded.info, tokens, selection)
     if loaded.unused_weights:
         run.note(_unused(loaded))
@@ -79,8 +79,8 @@ def _loaded(model: str | LoadOptions | LoadedModel, progress: Progress | None) -
     return load(LoadOptions(model=model) if isinstance(model, str) else model, progress)
 
 
-def _require_layer(loaded: LoadedModel, selection: Selection) -> None:
-    """Tell a wrong layer before a large model runs, where the config says how many there are."""
+def _require_selection(loaded: LoadedModel, selection: Selection) -> None:
+    """Tell a wrong layer or head before a large model runs, where their number is known."""
     for name, asked, count in (
         ("layer", selection.layer, loaded.info.layers),
         ("head", selection.head, loaded.info.heads),

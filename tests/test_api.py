@@ -57,25 +57,22 @@ def test_a_wrong_layer_is_told_before_the_model_runs(textbook: LoadedModel) -> N
         handle.remove()
 
 
-def test_a_failing_model_gives_its_own_reason(textbook: LoadedModel) -> None:
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (ValueError("planted\nand more"), r"SmolLM3ForCausalLM failed on sdpa.*planted$"),
+        (torch.OutOfMemoryError("planted"), r"Out of memory on cpu with 5 tokens\. Use"),
+    ],
+)
+def test_a_failing_model_is_told_in_one_line(
+    error: Exception, line: str, textbook: LoadedModel
+) -> None:
     def fail(*args: object) -> None:
-        raise ValueError("planted\nand more lines")
+        raise error
 
     handle = textbook.model.lm_head.register_forward_hook(fail)
     try:
-        with pytest.raises(CaptureError, match=r"SmolLM3ForCausalLM failed on sdpa.*planted$"):
-            attnscope.trace(model=textbook)
-    finally:
-        handle.remove()
-
-
-def test_out_of_memory_says_what_to_do(textbook: LoadedModel) -> None:
-    def fail(*args: object) -> None:
-        raise torch.OutOfMemoryError("planted")
-
-    handle = textbook.model.lm_head.register_forward_hook(fail)
-    try:
-        with pytest.raises(CaptureError, match=r"Out of memory on cpu with 5 tokens\. Use"):
+        with pytest.raises(CaptureError, match=line):
             attnscope.trace(model=textbook)
     finally:
         handle.remove()

@@ -132,6 +132,31 @@ def test_logits_are_bit_identical(name: str, backend: str, directories: dict[str
     assert torch.equal(before, after)
 
 
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("name", TINY)
+def test_all_is_as_before_after_an_exception(
+    name: str, backend: str, directories: dict[str, Path]
+) -> None:
+    if (name, backend) in REASONS:
+        pytest.skip(REASONS[name, backend])
+    model = load(LoadOptions(model=str(directories[name]), device="cpu", backend=backend)).model
+    inputs = torch.tensor([ids()])
+
+    def fail(*args: object) -> None:
+        raise RuntimeError("planted")
+
+    with torch.no_grad():
+        before = model(inputs).logits
+        handle = model.get_output_embeddings().register_forward_pre_hook(fail)
+        with pytest.raises(RuntimeError, match="planted"), capture(model, lambda call: None):
+            model(inputs)
+        handle.remove()
+        assert torch.equal(model(inputs).logits, before)
+    hooks = [module._forward_hooks or module._forward_pre_hooks for module in model.modules()]
+    assert not any(hooks)
+    assert model.config._attn_implementation == backend
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", SEVERAL_BACKENDS)
 def test_weights_are_the_same_on_every_backend(name: str, directories: dict[str, Path]) -> None:

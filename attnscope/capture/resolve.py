@@ -116,7 +116,7 @@ def _from_offer(call: InterfaceCall, kernel: str, output: Tensor) -> Received:
         scale=call.query.shape[-1] ** -0.5 if offered.scale is None else offered.scale,
         softcap=offered.softcap,
         bias=bias,
-        sinks=None if offered.sinks is None else offered.sinks.detach(),
+        sinks=None if offered.sinks is None else offered.sinks.detach().flatten(),
         output=output,
         witnessed=False,
     )

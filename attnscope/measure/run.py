@@ -166,7 +166,10 @@ class RunTally:
 
 
 def _kept(call: AttentionCall) -> AttentionCall:
-    """A call that survives what the model does to its tensors next; weights can be made again."""
+    """A call that survives what the model does to its activations next; masks stay as they are.
+
+    Weights are dropped where they can be made again.
+    """
     return replace(
         call,
         query=None if call.query is None else call.query.clone(),

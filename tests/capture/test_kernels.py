@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
+from torch.nn.attention.flex_attention import create_block_mask
 from torch.nn.functional import scaled_dot_product_attention
 from transformers.integrations import flash_attention
 
@@ -80,6 +81,24 @@ def test_flex_is_read_from_its_block_mask_and_score_mod() -> None:
     assert call.offered is not None
     assert call.offered.softcap == pytest.approx(50.0)
     assert all(head.verified for head in tally(call, IDS[0]).result())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("ahead", [0, 1])
+def test_a_leak_in_a_block_mask_is_seen_and_reproduced(ahead: int) -> None:
+    """A mask that lets each query see one key more, handed to flex through the model."""
+    size = IDS.shape[1]
+    block_mask = create_block_mask(
+        lambda b, h, q, k: k <= q + ahead, 1, None, size, size, device="cpu"
+    )
+    model = tiny("llama", "flex_attention")
+    calls: list[AttentionCall] = []
+    with torch.no_grad(), capture(model, calls.append):
+        model(IDS, attention_mask=block_mask)
+    for call in calls:
+        heads = tally(call, IDS[0]).result()
+        assert all(head.verified for head in heads)
+        assert all((head.future_weight > 0) is bool(ahead) for head in heads)
 
 
 def test_replaced_puts_back_what_was_there() -> None:
