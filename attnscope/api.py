@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from attnscope.capture import capture
 from attnscope.capture.runs import forward
 from attnscope.errors import SelectionError
@@ -9,6 +11,8 @@ from attnscope.load import LoadedModel, LoadOptions, Progress, load, tokenize
 from attnscope.load.quiet import quiet
 from attnscope.measure.run import RunTally, Selection
 from attnscope.records import AttentionCall, Tokens, Trace
+from attnscope.report import Report
+from attnscope.verify import VerifyOptions, verify_model
 
 
 def trace(
@@ -63,6 +67,30 @@ def trace_tokens(
     with quiet(bars=False), capture(loaded.model, measure, run.miss):
         forward(loaded.model, tokens.ids)
     return run.result()
+
+
+def verify(
+    model: str | LoadOptions | LoadedModel = "fable",
+    options: VerifyOptions | None = None,
+    *,
+    prompt: str | None = None,
+    progress: Progress | None = None,
+) -> Report:
+    """Judge whether any token of a causal language model sees the future.
+
+    `model` as for `trace`. Random tokens serve; `prompt` asks with a text of your own.
+    The report's `outcome` and `exit_code` are the verdict; nothing is raised for a leak.
+
+    Raises AttnscopeError when the model cannot be loaded or does not run.
+    """
+    options = options or VerifyOptions()
+    origin = LoadOptions(model=model) if isinstance(model, str) else model
+    loaded = _loaded(model, progress)
+    if prompt is not None:
+        options = replace(options, ids=tokenize(loaded, prompt).ids)
+    return verify_model(
+        loaded, options, progress, None if isinstance(origin, LoadedModel) else origin
+    )
 
 
 def _unused(loaded: LoadedModel) -> str:

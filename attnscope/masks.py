@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from jaxtyping import Bool
+from jaxtyping import Bool, Int
 from torch import Tensor
 
 Predicate = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
@@ -87,6 +87,26 @@ def causal(offset: int = 0) -> Mask:
 def sliding(window: int, offset: int = 0) -> Mask:
     """Each query sees its own position and the window - 1 keys before it; no limit ahead."""
     return Mask(predicate=lambda batch, head, query, key: key > query + offset - window)
+
+
+def chunked(size: int, offset: int = 0) -> Mask:
+    """Each query sees the keys of its own chunk of `size` positions, before and after it."""
+    return Mask(predicate=lambda batch, head, query, key: key // size == (query + offset) // size)
+
+
+def prefix(length: int) -> Mask:
+    """Every query sees the first `length` keys (a prefix-LM's prompt)."""
+    return Mask(predicate=lambda batch, head, query, key: (key < length) & (query >= 0))
+
+
+def documents(number: Int[Tensor, "batch key"]) -> Mask:
+    """Each query sees the keys of its own document; `number` tells documents apart."""
+
+    def same(batch: Tensor, head: Tensor, query: Tensor, key: Tensor) -> Tensor:
+        row = _clamp(batch, number.shape[0])
+        return number[row, query] == number[row, key]
+
+    return Mask(predicate=same, batches=number.shape[0])
 
 
 def padding(real: Bool[Tensor, "batch key"]) -> Mask:

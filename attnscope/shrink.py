@@ -1,4 +1,4 @@
-"""A causal-LM config made small with its structure kept, and a model built from it.
+"""A language model's config made small with its structure kept, and a model built from it.
 
 What counts as structure: which kinds of layer there are, grouped key/value heads, windows, chunks,
 experts, softcaps, sinks, the kind of position encoding. What counts as size is in `SIZES`.
@@ -7,6 +7,7 @@ experts, softcaps, sinks, the kind of position encoding. What counts as size is 
 from __future__ import annotations
 
 import copy
+import itertools
 import math
 from collections.abc import Callable
 from typing import Any
@@ -21,6 +22,9 @@ VOCAB, POSITIONS, WINDOW = 97, 128, 8
 """All sizes of a small model. HEADS · HEAD_DIM = HIDDEN, and MLP = 2 · HIDDEN, which is also what
 state-space layers derive for their inner width. A window of 8 is shorter than any test prompt."""
 
+Maker = Callable[..., Any]
+"""A config, and options as keywords, to a model."""
+
 Size = int | Callable[[int], int]
 """The new value, or a rule that gives it from the old one."""
 
@@ -33,12 +37,19 @@ def _at_most(largest: int) -> Callable[[int], int]:
     return lambda value: min(value, largest)
 
 
+WINDOWS = ("sliding_window", "window_size", "attention_window", "attention_chunk_size")
+"""How far a layer looks back."""
+
 SIZES: dict[str, Size] = {
     **dict.fromkeys(("hidden_size", "n_embd", "d_model", "dim", "word_embed_proj_dim"), HIDDEN),
+    **dict.fromkeys(("embed_dim", "out_hidden_size", "attention_hidden_size"), HIDDEN),
     **dict.fromkeys(("intermediate_size", "intermediate_size_mlp", "n_inner", "ffn_dim"), MLP),
     **dict.fromkeys(("ffn_hidden_size", "decoder_ffn_dim", "dense_intermediate_size"), MLP),
     **dict.fromkeys(("num_attention_heads", "n_head", "n_heads", "num_heads"), HEADS),
-    "decoder_attention_heads": HEADS,
+    **dict.fromkeys(("decoder_attention_heads", "encoder_attention_heads"), HEADS),
+    **dict.fromkeys(("linear_key_head_dim", "linear_value_head_dim"), HEAD_DIM),
+    "linear_num_key_heads": _at_most(HEADS // 2),
+    "linear_num_value_heads": _at_most(HEADS),
     **dict.fromkeys(("head_dim", "qk_rope_head_dim", "qk_nope_head_dim", "v_head_dim"), HEAD_DIM),
     "qk_head_dim": 2 * HEAD_DIM,
     "query_pre_attn_scalar": HEAD_DIM,
@@ -51,19 +62,23 @@ SIZES: dict[str, Size] = {
     "topk_group": _at_most(1),
     **dict.fromkeys(("state_size", "mamba_d_state"), STATE),
     **dict.fromkeys(("time_step_rank", "mamba_dt_rank"), 4),
+    **dict.fromkeys(("mamba_chunk_size", "chunk_size"), STATE),
     "vocab_size": VOCAB,
     **dict.fromkeys(("max_position_embeddings", "n_positions", "n_ctx", "max_seq_len"), POSITIONS),
-    **dict.fromkeys(("sliding_window", "window_size", "attention_window"), WINDOW),
-    "attention_chunk_size": WINDOW,
+    **dict.fromkeys(WINDOWS, WINDOW),
+    "floor_scale": WINDOW,
     "original_max_position_embeddings": POSITIONS // 2,
 }
 """Field to size. Fields that a config lacks, or holds as None, 0 or False, stay as they are."""
 
+TOKEN_FIELDS = ("_token_id", "_token_index")
+"""How the names of fields that hold special tokens end."""
+
 KV_HEADS = ("num_key_value_heads", "num_kv_heads")
 """Counted against the query heads, so that groups stay groups."""
 
-LAYERS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers", "decoder_layers")
-"""The number of layers."""
+LAYERS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers", "decoder_layers", "depth")
+"""The number of layers, `depth` in image towers."""
 
 INDEX_LISTS = ("moe_layers", "mlp_only_layers", "attn_layer_indices", "full_attn_idxs")
 """Lists that name layers, unlike the lists with one entry a layer."""
@@ -86,6 +101,9 @@ DERIVED: dict[str, Callable[[Any], object]] = {
 
 ROTARY_LISTS = ("short_factor", "long_factor")
 """Lists inside the rotary parameters with one entry a pair of rotated dimensions."""
+
+ROTARY_SECTIONS = "mrope_section"
+"""How many pairs of rotated dimensions turn with time, height and width."""
 
 TRAINED_POSITIONS = "original_max_position_embeddings"
 """The length from which a rotary encoding is stretched."""
@@ -110,20 +128,43 @@ def shrink(config: PreTrainedConfig) -> PreTrainedConfig:
     return small
 
 
-def build(config: PreTrainedConfig, seed: int = 0, backend: str | None = None) -> PreTrainedModel:
-    """A float32 CPU model in eval mode with random weights; no global random state changes.
+def longest_window(config: PreTrainedConfig) -> int:
+    """The longest window or chunk of a config's text layers, in tokens; 0 where there is none."""
+    fields = vars(config.get_text_config(decoder=True))
+    return max((size for name in WINDOWS if isinstance(size := fields.get(name), int)), default=0)
+
+
+def build(
+    config: PreTrainedConfig,
+    seed: int = 0,
+    backend: str | None = None,
+    dtype: torch.dtype = torch.float32,
+    make: Maker | None = None,
+) -> PreTrainedModel:
+    """A CPU model in eval mode with random weights; no global random state changes.
 
     A fresh initialisation is so small that many positions hardly move the logits, so its draws are
     enlarged. `backend` is an attention implementation; None leaves the choice to transformers.
+    `make` is the `from_config` of an auto class; None is that of `AutoModelForCausalLM`.
     """
-    auto_model: Any = AutoModelForCausalLM
+    causal: Any = AutoModelForCausalLM
     chosen = {} if backend is None else {"attn_implementation": backend}
+    config = copy.deepcopy(config)
+    _set_dtype(config, dtype)
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
-        model = auto_model.from_config(copy.deepcopy(config), dtype=torch.float32, **chosen)
+        model = (make or causal.from_config)(config, dtype=dtype, **chosen)
         for parameter in model.parameters():
             _enliven(parameter.data)
     return model.eval()  # type: ignore[no-any-return]
+
+
+def _set_dtype(config: PreTrainedConfig, dtype: torch.dtype) -> None:
+    """Nested configs too: a text config's own dtype may win over the one that is asked for."""
+    config.dtype = dtype
+    for nested in vars(config).values():
+        if isinstance(nested, PreTrainedConfig):
+            _set_dtype(nested, dtype)
 
 
 def _shrink_in_place(config: PreTrainedConfig) -> None:
@@ -137,7 +178,7 @@ def _shrink_in_place(config: PreTrainedConfig) -> None:
         if fields[name]:
             size = SIZES[name]
             setattr(config, name, size if isinstance(size, int) else size(fields[name]))
-    for name in [name for name in fields if name.endswith("_token_id")]:
+    for name in [name for name in fields if name.endswith(TOKEN_FIELDS)]:
         setattr(config, name, _into_vocabulary(fields[name]))
     _shrink_rotary(fields.get("rope_parameters"))
     for name in fields.keys() & DERIVED.keys():
@@ -204,12 +245,21 @@ def _into_vocabulary(token: Any) -> Any:
 def _shrink_rotary(parameters: Any) -> None:
     if not isinstance(parameters, dict):
         return
+    pairs = round(HEAD_DIM * (parameters.get("partial_rotary_factor") or 1.0) / 2)
     for name, value in parameters.items():
         if name in ROTARY_LISTS:
-            parameters[name] = value[: HEAD_DIM // 2]
+            parameters[name] = value[:pairs]
+        elif name == ROTARY_SECTIONS:
+            parameters[name] = _divide(pairs, value)
         elif name == TRAINED_POSITIONS:
             parameters[name] = max(1, round(POSITIONS / parameters.get("factor", 2)))
         _shrink_rotary(value)
+
+
+def _divide(whole: int, shares: list[int]) -> list[int]:
+    """Parts of `whole` in the proportion of `shares`."""
+    ends = [round(whole * sum(shares[:end]) / sum(shares)) for end in range(len(shares) + 1)]
+    return [end - start for start, end in itertools.pairwise(ends)]
 
 
 def _enliven(weights: Tensor) -> None:

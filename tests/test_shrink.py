@@ -9,7 +9,7 @@ import torch
 import transformers
 from transformers import AutoModelForCausalLM, PreTrainedConfig, PreTrainedModel
 
-from attnscope.shrink import VOCAB, build, shrink
+from attnscope.shrink import VOCAB, build, longest_window, shrink
 from tests.tiny import TINY, save_tiny, tiny
 
 LENGTH = 21
@@ -27,6 +27,7 @@ OTHERS: dict[str, PreTrainedConfig] = {
     "qwen2_moe": transformers.Qwen2MoeConfig(),
     "deepseek_v3": transformers.DeepseekV3Config(),
     "jamba": transformers.JambaConfig(),
+    "qwen3_next": transformers.Qwen3NextConfig(),
     "falcon with alibi": transformers.FalconConfig(alibi=True),
     "falcon, new": transformers.FalconConfig(
         new_decoder_architecture=True, hidden_size=8192, num_attention_heads=128, num_kv_heads=8
@@ -117,3 +118,16 @@ def test_nested_configs_are_shrunken() -> None:
     small = shrink(transformers.Gemma3Config())
     assert small.text_config.hidden_size == small.vision_config.hidden_size == 64
     assert "full_attention" in small.text_config.layer_types
+
+
+def test_image_tokens_fit_and_image_towers_are_small() -> None:
+    small = shrink(transformers.Qwen2VLConfig())
+    assert small.image_token_id == VOCAB - 1
+    assert (small.vision_config.depth, small.vision_config.embed_dim) == (2, 64)
+
+
+def test_longest_window() -> None:
+    assert longest_window(transformers.MistralConfig(sliding_window=4096)) == 4096
+    assert longest_window(transformers.Gemma3Config()) == 4096
+    assert longest_window(transformers.Llama4TextConfig()) == 8192
+    assert longest_window(transformers.LlamaConfig()) == 0

@@ -49,15 +49,18 @@ class InterfaceCall:
 def interface_calls(around: Around) -> Iterator[None]:
     """While entered, every attention function that transformers hands out runs inside `around`."""
 
+    token = object()  # one function may pass through here twice, and through several spies
+
     def wrap(implementation: str, attention: Attention) -> Attention:
-        if getattr(attention, "attnscope_spy", False):
+        spies = getattr(attention, "attnscope_spies", frozenset())
+        if token in spies:
             return attention
 
         @functools.wraps(attention)
         def spy(*args: Any, **kwargs: Any) -> tuple[Tensor, Tensor | None]:
             return around(attention, InterfaceCall(implementation, args, kwargs))
 
-        spy.attnscope_spy = True  # type: ignore[attr-defined]
+        spy.attnscope_spies = spies | {token}  # type: ignore[attr-defined]
         return spy
 
     get_interface = AttentionInterface.get_interface

@@ -38,12 +38,14 @@ def forward(model: PreTrainedModel, ids: Sequence[int]) -> Tensor:
             "Use a shorter prompt, --dtype bfloat16, --device cpu or --device-map auto.",
         ) from error
     except Exception as error:  # whatever a model's own code raises
-        raise CaptureError(_reason(model, error)) from error
+        raise CaptureError(failed(model, error)) from error
     return logits
 
 
-def _reason(model: PreTrainedModel, error: Exception) -> str:
-    backend = getattr(model.config, "_attn_implementation", None) or "its own attention"
+def failed(model: PreTrainedModel, error: Exception, backend: str | None = None) -> str:
+    """What a model's own code raised, in one line."""
+    if backend is None:
+        backend = getattr(model.config, "_attn_implementation", None) or "its own attention"
     lines = str(error).strip().splitlines()
     first = lines[0].strip() if lines else "no reason given"
     return f"{type(model).__name__} failed on {backend}: {type(error).__name__}: {first}"

@@ -10,19 +10,24 @@ from typing import Annotated
 import typer
 
 import attnscope
+from attnscope.cli.checks import checks, explain
 from attnscope.cli.trace import trace
+from attnscope.cli.verify_mask import verify_mask
 
 app = typer.Typer(
     name="attnscope",
     help="See what every attention head attends to, and prove that no token sees the future.",
-    epilog="Exit codes: 0 done · 2 usage or tool error · 130 interrupted."
-    " Set ATTNSCOPE_TRACEBACK=1 to see tracebacks.",
+    epilog="Exit codes: 0 clean, done · 1 a leak was found · 2 usage or tool error"
+    " · 3 nothing could be checked · 130 interrupted. Set ATTNSCOPE_TRACEBACK=1 to see tracebacks.",
     add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command()(trace)
+app.command()(verify_mask)
+app.command()(checks)
+app.command()(explain)
 
 
 def _print_versions(wanted: bool) -> bool:

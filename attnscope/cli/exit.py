@@ -8,30 +8,43 @@ import traceback
 from collections.abc import Sequence
 from typing import Any
 
+from attnscope.cli.streams import close_quietly, open_missing, say
+
 DONE, ERROR, INTERRUPTED = 0, 2, 130
-"""1 is kept for findings: no tool error may read as a leak."""
+
+
+class Verdict(int):
+    """The exit code that a command returns.
+
+    Only this may be 1, a leak: Typer says 1 for its own errors, and no tool error may read as one.
+    """
 
 
 def run(arguments: Sequence[str]) -> int:
     """Run the command line; returns the exit code and lets no exception through."""
     from attnscope.cli.app import app
 
-    _open_missing_streams()
+    open_missing()
+    code: Any = DONE
     try:
         code = app(args=list(arguments), prog_name="attnscope", standalone_mode=False)
         sys.stdout.flush()
-    except BrokenPipeError:
-        return _close_quietly()
+    except (BrokenPipeError, SystemExit):
+        # Nobody reads on, which changes no verdict. The help text leaves by SystemExit.
+        close_quietly()
     except KeyboardInterrupt:
         return _interrupted()
-    except SystemExit:
-        # Typer's own way out when the reader of its help text went away.
-        return _close_quietly()
     except Exception as error:
         return _told(error)
+    return _settled(code)
+
+
+def _settled(code: Any) -> int:
+    if isinstance(code, Verdict):
+        return int(code)
     if code == INTERRUPTED:  # newer Typers turn Ctrl-C into this return value
         return _interrupted()
-    return code if isinstance(code, int) else DONE
+    return ERROR if code else DONE
 
 
 def _told(error: Exception) -> int:
@@ -40,7 +53,7 @@ def _told(error: Exception) -> int:
     if os.environ.get("ATTNSCOPE_TRACEBACK"):
         traceback.print_exception(error)
     if line := _line(error):
-        _say(f"attnscope: {line}")
+        say(f"attnscope: {line}")
     return ERROR
 
 
@@ -64,32 +77,6 @@ def _line(error: Any) -> str:
     )
 
 
-def _open_missing_streams() -> None:
-    """A stream that was closed before we started is None in Python: give it somewhere to go."""
-    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
-        if getattr(sys, name) is None:
-            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115
-
-
 def _interrupted() -> int:
-    _say("attnscope: interrupted.")
+    say("attnscope: interrupted.")
     return INTERRUPTED
-
-
-def _say(line: str) -> None:
-    try:
-        sys.stdout.flush()
-        print(line, file=sys.stderr, flush=True)  # noqa: T201
-    except OSError:
-        _close_quietly()
-
-
-def _close_quietly() -> int:
-    """The reader went away: say nothing, and let nothing be said when the interpreter flushes."""
-    sink = os.open(os.devnull, os.O_WRONLY)
-    for stream in (sys.stdout, sys.stderr):
-        try:
-            stream.flush()
-        except (OSError, ValueError):
-            os.dup2(sink, stream.fileno())
-    return DONE

@@ -28,6 +28,13 @@ class Backend(StrEnum):
     flash_attention_2 = "flash_attention_2"
 
 
+class Weights(StrEnum):
+    """`--weights`."""
+
+    real = "real"
+    random = "random"
+
+
 class Format(StrEnum):
     """`--format`."""
 
@@ -38,6 +45,7 @@ class Format(StrEnum):
 _PROMPT = "Prompt"
 _LOOK = "What to look at closely"
 _LOADING = "Loading the model"
+_CHECKS = "What to check"
 _OUTPUT = "Output"
 
 Prompt = Annotated[
@@ -86,6 +94,13 @@ Model = Annotated[
         rich_help_panel=_LOADING,
     ),
 ]
+ModelArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="MODEL",
+        help="Bundled name (fable, textbook), local directory or Hugging Face hub id.",
+    ),
+]
 Device = Annotated[
     str,
     typer.Option(help="auto (cuda, then mps, then cpu) or a device.", rich_help_panel=_LOADING),
@@ -96,6 +111,24 @@ DtypeOption = Annotated[
 BackendOption = Annotated[
     Backend,
     typer.Option("--backend", help="auto: as transformers chooses.", rich_help_panel=_LOADING),
+]
+Backends = Annotated[
+    str | None,
+    typer.Option(
+        "--backend",
+        metavar="NAME,…",
+        help="Attention backends, or all that run here; by default the one that transformers"
+        " chooses, eager and sdpa.",
+        rich_help_panel=_LOADING,
+    ),
+]
+WeightsOption = Annotated[
+    Weights,
+    typer.Option(
+        "--weights",
+        help="random: a small model of this architecture from config.json, without its weights.",
+        rich_help_panel=_LOADING,
+    ),
 ]
 Revision = Annotated[
     str | None,
@@ -121,6 +154,89 @@ TrustRemoteCode = Annotated[
         "--trust-remote-code",
         help="Run Python code that comes with the model.",
         rich_help_panel=_LOADING,
+    ),
+]
+Expect = Annotated[
+    str | None,
+    typer.Option(
+        metavar="MASK",
+        help="What a token may see: causal, sliding:W, chunked:C, prefix:P or bidirectional; by"
+        " default as the config says.",
+        rich_help_panel=_CHECKS,
+    ),
+]
+Select = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="CODE,…",
+        help="Only these checks: codes (ATN301), their beginnings (ATN3), names or families."
+        " The controls are always asked.",
+        rich_help_panel=_CHECKS,
+    ),
+]
+Ignore = Annotated[
+    list[str] | None,
+    typer.Option(metavar="CODE,…", help="Leave these checks out.", rich_help_panel=_CHECKS),
+]
+Quick = Annotated[
+    bool,
+    typer.Option(
+        "--quick", help="Few conditions, a handful of forward passes.", rich_help_panel=_CHECKS
+    ),
+]
+Length = Annotated[
+    int | None,
+    typer.Option(
+        metavar="TOKENS",
+        help="Tokens to read; by default chosen from the model's windows.",
+        rich_help_panel=_CHECKS,
+    ),
+]
+Seed = Annotated[
+    int,
+    typer.Option(min=0, max=2**63 - 1, help="Of the random token ids.", rich_help_panel=_CHECKS),
+]
+Budget = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        metavar="TOKENS",
+        help="Tokens to push through the model at most.",
+        rich_help_panel=_CHECKS,
+    ),
+]
+RealPrompt = Annotated[
+    str | None,
+    typer.Option(
+        "--prompt",
+        metavar="TEXT",
+        help="Read this text instead of random ids, - for standard input.",
+        rich_help_panel=_CHECKS,
+    ),
+]
+RealIds = Annotated[
+    str | None,
+    typer.Option(
+        "--ids",
+        help="Read these token ids instead, for example 5,9,23.",
+        rich_help_panel=_CHECKS,
+    ),
+]
+Prove = Annotated[
+    bool,
+    typer.Option(
+        "--prove",
+        help="After a pass, plant leaks of known size and show which are caught.",
+        rich_help_panel=_CHECKS,
+    ),
+]
+Reproducer = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="Where there is a leak, write a Python script that shows the worst one with torch and"
+        " transformers alone.",
+        rich_help_panel=_OUTPUT,
     ),
 ]
 FormatOption = Annotated[

@@ -6,45 +6,72 @@ import html
 import io
 import os
 import re
+import sys
 import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from attnscope.cli.options import Format
+from attnscope.cli.streams import close_quietly
 from attnscope.errors import OutputError
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
-    from attnscope.records import Trace
+    from rich.console import Console, RenderableType
 
 FILE_WIDTH = 100
 
 
-def deliver(trace: Trace, form: Format, output: Path | None, width: int | None) -> None:
-    """Print a trace, or write it to `output`.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What a command has to say; each form is made when it is asked for."""
+
+    title: str
+    """The command that says it, for the title bar of a picture or a web page."""
+    page: Callable[[], RenderableType]
+    """For people."""
+    data: Callable[[], Any]
+    """For `json.dumps`, with finite numbers only."""
+
+
+def deliver(answer: Answer, form: Format, output: Path | None, width: int | None) -> None:
+    """Print an answer, or write it to `output`. A reader that goes away is no error.
 
     Raises OutputError when the file cannot be written; nothing half-written is left.
     """
     if output is not None:
-        _write(output, _content(trace, form, output.suffix.lower(), width or FILE_WIDTH))
-    elif form is Format.json:
-        print(_json(trace))  # noqa: T201
-    else:
-        from rich.console import Console
-
-        from attnscope.render.page import page
-
-        Console(width=width, highlight=False, emoji=False, markup=False).print(page(trace))
+        write(output, _content(answer, form, output.suffix.lower(), width or FILE_WIDTH))
+        return
+    try:
+        _print(answer, form, width)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        close_quietly()
 
 
-def _content(trace: Trace, form: Format, suffix: str, width: int) -> str:
+def _print(answer: Answer, form: Format, width: int | None) -> None:
+    if form is Format.json:
+        print(_json(answer))  # noqa: T201
+        return
+    from rich.console import Console
+
+    class Printer(Console):
+        """Rich would exit with code 1 when the reader goes away, and 1 is a leak."""
+
+        def on_broken_pipe(self) -> None:
+            raise BrokenPipeError
+
+    Printer(width=width, highlight=False, emoji=False, markup=False).print(answer.page())
+
+
+def _content(answer: Answer, form: Format, suffix: str, width: int) -> str:
     if form is Format.json or suffix == ".json":
-        return _json(trace) + "\n"
+        return _json(answer) + "\n"
     from attnscope.text import escape
 
-    console = _recorder(trace, width)
-    title = escape(f"attnscope trace --model {trace.model.name}")
+    console = _recorder(answer, width)
+    title = escape(answer.title)
     if suffix == ".svg":
         # the fonts that Rich names would be fetched from the network whenever the picture is opened
         return re.sub(r"@font-face {.*?}\s*", "", console.export_svg(title=title), flags=re.DOTALL)
@@ -60,28 +87,36 @@ def _html(console: Console, title: str) -> str:
     return page.replace("<head>", f"<head>\n<title>{html.escape(title)}</title>", 1)
 
 
-def _recorder(trace: Trace, width: int) -> Console:
+def _recorder(answer: Answer, width: int) -> Console:
     from rich.console import Console
-
-    from attnscope.render.page import page
 
     console = Console(
         record=True, width=width, file=io.StringIO(), color_system="truecolor",
         force_terminal=True, highlight=False, emoji=False, markup=False,
     )  # fmt: skip
-    console.print(page(trace))
+    console.print(answer.page())
     return console
 
 
-def _json(trace: Trace) -> str:
+def _json(answer: Answer) -> str:
     import json
 
-    from attnscope.render.trace_json import trace_json
-
-    return json.dumps(trace_json(trace), allow_nan=False)
+    return json.dumps(answer.data(), allow_nan=False)
 
 
-def _write(path: Path, content: str) -> None:
+def require_place(path: Path) -> None:
+    """Tell a path that cannot be written before long work is done for it.
+
+    Raises OutputError when its directory is missing or it is a directory itself.
+    """
+    place = Path(os.path.realpath(path))
+    if place.is_dir():
+        raise OutputError(f"{str(path)!r} cannot be written: is a directory.")
+    if not place.parent.is_dir():
+        raise OutputError(f"{str(path)!r} cannot be written: no such file or directory.")
+
+
+def write(path: Path, content: str) -> None:
     """A file all or nothing: written beside its place, then moved there.
 
     What is there and no file (a device, a pipe) is written to, never replaced.

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from attnscope.cli import options
-from attnscope.cli.output import deliver
+from attnscope.cli.output import Answer, deliver, require_place
 from attnscope.cli.progress import working
 from attnscope.cli.prompt import parse_ids, read_argument, read_prompt
 from attnscope.errors import PromptError
 
 if TYPE_CHECKING:
     from attnscope.load import LoadedModel
-    from attnscope.records import Tokens
+    from attnscope.records import Tokens, Trace
 
 
 def trace(  # noqa: PLR0913, PLR0917 (a command's parameters are its options)
@@ -36,6 +36,8 @@ def trace(  # noqa: PLR0913, PLR0917 (a command's parameters are its options)
     width: options.Width = None,
 ) -> None:
     """Show what attention does with a prompt: mask, heads, one computation by hand, and a proof."""
+    if output is not None:
+        require_place(output)
     text = read_prompt(prompt, file, ids)
     if chat and ids is not None:
         raise PromptError("--chat and --ids exclude each other.", "Give one of them.")
@@ -62,7 +64,18 @@ def trace(  # noqa: PLR0913, PLR0917 (a command's parameters are its options)
         tokens = _tokens(loaded, text, numbers, chat)
         selection = Selection(layer=layer, head=head, query=query)
         result = trace_tokens(loaded, tokens, selection, progress=tell)
-    deliver(result, form, output, width)
+    deliver(_answer(result), form, output, width)
+
+
+def _answer(result: Trace) -> Answer:
+    from attnscope.render.page import page
+    from attnscope.render.trace_json import trace_json
+
+    return Answer(
+        title=f"attnscope trace --model {result.model.name}",
+        page=lambda: page(result),
+        data=lambda: trace_json(result),
+    )
 
 
 def _tokens(loaded: LoadedModel, text: str | None, numbers: list[int] | None, chat: bool) -> Tokens:

@@ -22,7 +22,7 @@ NO_POSITION_LIMIT = ("alibi", "use_alibi")
 def describe(model: PreTrainedModel, name: str) -> ModelInfo:
     """Fill a `ModelInfo` for a model that was asked for as `name`."""
     config = model.config.get_text_config(decoder=True)
-    heads = _first_number(config, HEADS)
+    heads = attention_heads(config)
     return ModelInfo(
         name=name,
         architecture=type(model).__name__,
@@ -48,6 +48,11 @@ def _layers(model: PreTrainedModel, configured: int) -> int:
         if not any(name.startswith(f"{other}.") for other in lists)
     ]
     return configured if configured in outermost else max(outermost, default=configured)
+
+
+def attention_heads(config: Any) -> int:
+    """Query heads a layer that a text config names; 0 if it names none."""
+    return _first_number(config, HEADS)
 
 
 def longest_prompt(model: PreTrainedModel) -> int | None:

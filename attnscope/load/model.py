@@ -13,9 +13,7 @@ from typing import Any
 import torch
 import transformers
 from transformers import (
-    MODEL_FOR_CAUSAL_LM_MAPPING,
     AutoConfig,
-    AutoModelForCausalLM,
     AutoTokenizer,
     PreTrainedConfig,
     PreTrainedModel,
@@ -23,11 +21,14 @@ from transformers import (
 )
 
 from attnscope.errors import LoadError
+from attnscope.load.adapter import apply_adapter, mixed
+from attnscope.load.classes import auto_class, require_text_path, text_part
 from attnscope.load.describe import describe
 from attnscope.load.device import choose_device
 from attnscope.load.failures import explain, one_line
-from attnscope.load.options import BACKENDS, DTYPES, LoadOptions
+from attnscope.load.options import BACKENDS, DTYPES, WEIGHTS, LoadOptions
 from attnscope.load.quiet import quiet
+from attnscope.load.random_weights import build_random, no_tokenizer, random_remark, reduce
 from attnscope.load.reach import hub_answers
 from attnscope.load.source import Source, find_source
 from attnscope.load.weights import WeightReport, require_every_weight
@@ -69,6 +70,19 @@ class LoadedModel:
     unused_weights: tuple[str, ...]
     """Stored parameters that this architecture and config have no place for, sorted: parts of a
     larger model as a rule, but also layers that a config with too few of them leaves out."""
+    remark: str = ""
+    """What was put in the checkpoint's place or on top of it, in words: random weights, an adapter.
+    Empty for a model as it is stored."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Filled:
+    """A model with its weights, and what a reader must know about them."""
+
+    model: Any
+    unused: tuple[str, ...] = ()
+    remark: str = ""
+    tokenizer_problem: str = ""
 
 
 def load(options: LoadOptions, progress: Progress | None = None) -> LoadedModel:
@@ -80,41 +94,54 @@ def load(options: LoadOptions, progress: Progress | None = None) -> LoadedModel:
     Raises `LoadError` whatever goes wrong, a `ValueError` or a missing network included.
     """
     _check_choices(options)
-    source = find_source(options.model, allow_pickle=options.allow_pickle)
+    source = _locate(options)
+    device = None if options.device_map else choose_device(options.device)
+    tell = progress or _tell_nobody
+    bars = progress is not None and sys.stderr.isatty() and _takes_long(source, options)
+    with quiet(bars=bars), _told(options, source, device):
+        tell(f"reading the config of {source.name}")
+        config, auto_model = _read_config(source, options)
+        tell("" if bars else f"loading {source.name}")
+        fill = _draw_model if options.weights == "random" else _read_model
+        filled = fill(source, options, config, auto_model)
+        require_text_path(filled.model, source.name)
+        if device is not None and device.type != "cpu":
+            tell(f"moving {source.name} to {device}")
+            filled.model.to(device)
+        tokenizer, problem = _find_tokenizer(source, options, filled.tokenizer_problem)
+        return LoadedModel(
+            model=filled.model.eval(),
+            tokenizer=tokenizer,
+            tokenizer_problem=problem,
+            info=describe(filled.model, options.model),
+            default_prompt=source.default_prompt,
+            unused_weights=filled.unused,
+            remark=filled.remark,
+        )
+
+
+def _locate(options: LoadOptions) -> Source:
+    source = find_source(
+        options.model,
+        allow_pickle=options.allow_pickle,
+        weights=options.weights == "real",
+    )
     if source.local and options.revision:
         raise LoadError(
             f"--revision is for hub models, and {source.name} is a local directory.",
             "Leave it out.",
         )
     # A directory's own code may stand in a repository on the hub.
-    source = replace(source, online=options.trust_remote_code if source.local else hub_answers())
-    device = None if options.device_map else choose_device(options.device)
-    tell = progress or _tell_nobody
-    bars = progress is not None and sys.stderr.isatty() and _takes_long(source)
-    with quiet(bars=bars), _told(options, source, device):
-        tell(f"reading the config of {source.name}")
-        config = _read_config(source, options)
-        tell("" if bars else f"loading {source.name}")
-        model, unused = _read_model(source, options, config)
-        if device is not None and device.type != "cpu":
-            tell(f"moving {source.name} to {device}")
-            model.to(device)
-        tokenizer, problem = _read_tokenizer(source, options)
-        return LoadedModel(
-            model=model.eval(),
-            tokenizer=tokenizer,
-            tokenizer_problem=problem,
-            info=describe(model, source.name),
-            default_prompt=source.default_prompt,
-            unused_weights=unused,
-        )
+    return replace(source, online=options.trust_remote_code if source.local else hub_answers())
 
 
 def _tell_nobody(_: str) -> None:
     pass
 
 
-def _takes_long(source: Source) -> bool:
+def _takes_long(source: Source, options: LoadOptions) -> bool:
+    if options.weights == "random":
+        return False
     return not source.local or source.weight_bytes >= LARGE
 
 
@@ -140,11 +167,17 @@ def _check_choices(options: LoadOptions) -> None:
     for option, value, choices in (
         ("--dtype", options.dtype, DTYPES),
         ("--backend", options.backend, BACKENDS),
+        ("--weights", options.weights, WEIGHTS),
     ):
         if value not in choices:
             raise LoadError(f"{option} {value} is unknown.", f"Choose from {', '.join(choices)}.")
     if options.device_map and options.device != "auto":
         raise LoadError("--device and --device-map exclude each other.", "Leave one out.")
+    if options.device_map and options.weights == "random":
+        raise LoadError(
+            "--weights random and --device-map exclude each other.",
+            "A small model needs one device.",
+        )
     if options.device_map and find_spec("accelerate") is None:
         raise LoadError(
             "--device-map needs the package accelerate.", "Run `pip install accelerate`."
@@ -154,41 +187,28 @@ def _check_choices(options: LoadOptions) -> None:
 def _where(source: Source, options: LoadOptions) -> dict[str, Any]:
     """What every `from_pretrained` is told about the place that it loads from."""
     return {
-        "revision": options.revision,
+        "revision": options.revision or source.revision,
         "trust_remote_code": options.trust_remote_code,
         "local_files_only": not source.online,
     }
 
 
-def _read_config(source: Source, options: LoadOptions) -> PreTrainedConfig:
+def _read_config(source: Source, options: LoadOptions) -> tuple[PreTrainedConfig, Any]:
     config: PreTrainedConfig = AutoConfig.from_pretrained(
         source.location,
         **_where(source, options),
     )
-    if config.is_encoder_decoder:
-        raise LoadError(
-            f"{source.name} is an encoder-decoder ({config.model_type}).",
-            "attnscope reads decoder-only language models.",
-        )
-    own_code = "AutoModelForCausalLM" in (getattr(config, "auto_map", None) or {})
-    if type(config) not in MODEL_FOR_CAUSAL_LM_MAPPING and not own_code:
-        raise LoadError(
-            f"{source.name} is no causal language model: transformers {transformers.__version__}"
-            f" has no such class for {config.model_type}.",
-            "attnscope reads decoder-only language models.",
-        )
-    return config
+    return config, auto_class(config, source.name)
 
 
 def _read_model(
-    source: Source, options: LoadOptions, config: PreTrainedConfig
-) -> tuple[Any, tuple[str, ...]]:
+    source: Source, options: LoadOptions, config: PreTrainedConfig, auto_model: Any
+) -> _Filled:
     chosen: dict[str, Any] = {}
     if options.backend != "auto":
         chosen["attn_implementation"] = options.backend
     if options.device_map:
         chosen["device_map"] = options.device_map
-    auto_model: Any = AutoModelForCausalLM
     model, loading_info = auto_model.from_pretrained(
         source.location,
         config=config,
@@ -202,7 +222,47 @@ def _read_model(
     )
     report = WeightReport.read(loading_info)
     require_every_weight(model, source.name, report)
-    return model, tuple(sorted(report.unused))
+    unused = tuple(sorted(report.unused))
+    return _put_adapter_on(_Filled(model=model, unused=unused), source, options)
+
+
+def _put_adapter_on(filled: _Filled, source: Source, options: LoadOptions) -> _Filled:
+    if not source.adapter:
+        if getattr(filled.model, "_hf_peft_config_loaded", False):
+            raise mixed(source.name)
+        return filled
+    with _told(options, replace(source, name=options.model), filled.model.device):
+        unused = apply_adapter(filled.model, options.model, Path(source.adapter))
+    remark = f"the adapter {options.model} was applied to {source.name}"
+    return replace(filled, unused=(*filled.unused, *unused), remark=remark)
+
+
+def _draw_model(
+    source: Source, options: LoadOptions, config: PreTrainedConfig, auto_model: Any
+) -> _Filled:
+    config = text_part(config)
+    small = reduce(config, auto_model, options)
+    model = build_random(small, auto_model, options)
+    shrunken = small is not config
+    return _Filled(
+        model=model,
+        remark=random_remark(describe(model, source.name).layers, shrunken=shrunken),
+        tokenizer_problem=no_tokenizer(source.name) * shrunken,
+    )
+
+
+def _find_tokenizer(
+    source: Source, options: LoadOptions, problem: str
+) -> tuple[PreTrainedTokenizerBase | None, str]:
+    """The adapter's tokenizer where it brings one, else its base's; none if a `problem` forbids."""
+    if problem:
+        return None, problem
+    if source.adapter:
+        brought = replace(source, name=options.model, location=source.adapter, local=True)
+        tokenizer, _ = _read_tokenizer(brought, options)
+        if tokenizer is not None:
+            return tokenizer, ""
+    return _read_tokenizer(source, options)
 
 
 def _read_tokenizer(

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 BACKENDS = ("auto", "eager", "sdpa", "flex_attention", "flash_attention_2")
+WEIGHTS = ("real", "random")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,7 +18,7 @@ class LoadOptions:
     device: str = "auto"
     """A torch device, or `auto`: cuda, then mps, then cpu."""
     dtype: str = "auto"
-    """One of `DTYPES`; `auto` is what the checkpoint says."""
+    """One of `DTYPES`; `auto` is what the checkpoint says, and float32 for random weights."""
     revision: str | None = None
     """Branch, tag or commit of a hub model."""
     backend: str = "auto"
@@ -28,3 +29,8 @@ class LoadOptions:
     """Also read `.bin` weights, which are pickles."""
     trust_remote_code: bool = False
     """Run Python code that comes with the model."""
+    weights: str = "real"
+    """One of `WEIGHTS`; `random` builds the model from its config alone, made small where it is
+    large, and reads no weights."""
+    seed: int = 0
+    """Decides random weights."""

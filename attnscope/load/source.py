@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from attnscope.errors import LoadError
+from attnscope.load import adapter
 
 BUNDLED = {
     "fable": "The cat sat on the mat, and the cat sat on the",
@@ -36,6 +37,10 @@ class Source:
     """True for a directory."""
     default_prompt: str
     """What to read when no prompt is given."""
+    adapter: str = ""
+    """The directory of an adapter that is put on this model; empty without one."""
+    revision: str | None = None
+    """The revision that an adapter asks for; None leaves it to the options."""
     online: bool = False
     """True when files may be fetched from the hub; otherwise only its cache is read."""
 
@@ -49,8 +54,11 @@ class Source:
         return sum(file.stat().st_size for file in files)
 
 
-def find_source(name: str, *, allow_pickle: bool = False) -> Source:
+def find_source(name: str, *, allow_pickle: bool = False, weights: bool = True) -> Source:
     """Decide what `name` means: a bundled model, else an existing directory, else a hub id.
+
+    For an adapter's directory it is the source of the base model. With `weights` False, a
+    config.json is all that a directory needs.
 
     Raises `LoadError` for a path that does not exist or holds no complete model.
     """
@@ -64,8 +72,45 @@ def find_source(name: str, *, allow_pickle: bool = False) -> Source:
         directory, prompt = Path(name).expanduser(), DEFAULT_PROMPT
         if not directory.exists() and not _is_written_as_path(name):
             return Source(name=name, location=name, local=False, default_prompt=prompt)
-    _require_model_files(name, directory, allow_pickle=allow_pickle)
+    if _is_adapter(name, directory, weights=weights):
+        return _base_source(name, directory, allow_pickle=allow_pickle, weights=weights)
+    _require_model_files(name, directory, allow_pickle=allow_pickle, weights=weights)
     return Source(name=name, location=str(directory), local=True, default_prompt=prompt)
+
+
+def _is_adapter(name: str, directory: Path, *, weights: bool) -> bool:
+    if not (directory / adapter.CONFIG).is_file():
+        return False
+    if not weights:
+        return not (directory / "config.json").is_file()
+    if any((directory / file).is_file() for file in (*SAFETENSORS, *PICKLES)):
+        raise adapter.mixed(name)
+    return True
+
+
+def _base_source(name: str, directory: Path, *, allow_pickle: bool, weights: bool) -> Source:
+    base, revision = adapter.read_base(name, directory)
+    if not weights:
+        raise LoadError(
+            f"{name} is an adapter, and --weights random needs the config of a whole model.",
+            f"Give its base model, {base}.",
+        )
+    adapter.require_adapter_files(name, directory, allow_pickle=allow_pickle)
+    beside = directory / base
+    place = str(beside) if beside.is_dir() and not Path(base).exists() else base
+    if place not in BUNDLED and _is_adapter(base, Path(place).expanduser(), weights=weights):
+        raise LoadError(
+            f"{name} is an adapter, and so is its base model {base}.",
+            "Merge that one into its own base model first.",
+        )
+    try:
+        source = find_source(place, allow_pickle=allow_pickle)
+    except LoadError as error:
+        raise LoadError(
+            f"{name} is an adapter, and its base model is not here: {error.message}",
+            f"base_model_name_or_path in its {adapter.CONFIG} names the base model. {error.hint}",
+        ) from error
+    return replace(source, adapter=str(directory), revision=None if source.local else revision)
 
 
 def _is_written_as_path(name: str) -> bool:
@@ -73,7 +118,7 @@ def _is_written_as_path(name: str) -> bool:
     return len(parts) > 2 or parts[0] in {"", ".", "..", "~"} or parts[-1] == ""
 
 
-def _require_model_files(name: str, directory: Path, *, allow_pickle: bool) -> None:
+def _require_model_files(name: str, directory: Path, *, allow_pickle: bool, weights: bool) -> None:
     if not directory.exists():
         raise LoadError(f"{name}: no such directory.", "Check the path.")
     if not directory.is_dir():
@@ -81,7 +126,7 @@ def _require_model_files(name: str, directory: Path, *, allow_pickle: bool) -> N
     if not (directory / "config.json").is_file():
         raise LoadError(f"{name} holds no config.json.", _advice_without_config(directory))
     readable = (*SAFETENSORS, *PICKLES) if allow_pickle else SAFETENSORS
-    if any((directory / file).is_file() for file in readable):
+    if not weights or any((directory / file).is_file() for file in readable):
         return
     pickles = sorted(file.name for file in directory.iterdir() if file.suffix in PICKLE_ENDINGS)
     if pickles and not allow_pickle:
@@ -93,8 +138,6 @@ def _require_model_files(name: str, directory: Path, *, allow_pickle: bool) -> N
 
 
 def _advice_without_config(directory: Path) -> str:
-    if (directory / "adapter_config.json").is_file():
-        return "It is an adapter: merge it into its base model first."
     nested = sorted(file.parent.name for file in directory.glob("*/config.json"))
     if nested:
         return f"Did you mean {directory / nested[0]}?"

@@ -42,17 +42,18 @@ def require_every_weight(model: PreTrainedModel, name: str, report: WeightReport
         key, stored, needed = misfits[0]
         raise LoadError(
             f"The weights of {name} do not fit its config: {key} is stored as {tuple(stored)} and"
-            f" needed as {tuple(needed)}{_and_more(len(misfits) - 1)}.",
+            f" needed as {tuple(needed)}{and_more(len(misfits) - 1)}.",
             "The config.json belongs to another model, or was edited.",
         )
     missing = [key for key in model.state_dict() if key in report.missing]
     if missing:
         raise LoadError(
             f"The weights of {name} lack {', '.join(missing[:NAMED])}"
-            f"{_and_more(len(missing) - NAMED)}; random numbers would stand in for them.",
+            f"{and_more(len(missing) - NAMED)}; random numbers would stand in for them.",
             "Save the whole model, its output layer included.",
         )
 
 
-def _and_more(count: int) -> str:
+def and_more(count: int) -> str:
+    """What ends a list of which only the beginning is named."""
     return f" and {count} more" if count > 0 else ""

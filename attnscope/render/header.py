@@ -34,7 +34,7 @@ def count(number: int) -> str:
 
 def _draw(model: ModelInfo, tokens: Tokens, width: int, look: Look) -> RenderableType:
     tokens = look.read(tokens)
-    parts = [*flow(_facts(model, look), look.say(" · "), width), Text()]
+    parts = [*flow(facts(model, look), look.say(" · "), width), Text()]
     if len(tokens) <= FIRST + LAST:
         parts += _tokens(tokens, range(len(tokens)), width, look)
     else:
@@ -46,16 +46,17 @@ def _draw(model: ModelInfo, tokens: Tokens, width: int, look: Look) -> Renderabl
     return Group(*parts)
 
 
-def _facts(model: ModelInfo, look: Look) -> list[Text]:
-    facts = [model.architecture, f"{count(model.parameters)} parameters"]
+def facts(model: ModelInfo, look: Look) -> list[Text]:
+    """What the model is and how it runs, a phrase each; its name first, its backend last."""
+    told = [model.architecture, f"{count(model.parameters)} parameters"]
     if model.layers and model.heads:
         shape = f"{counted(model.layers, 'layer')} × {counted(model.heads, 'head')}"
         shared = f" ({model.kv_heads} key/value)" if model.kv_heads != model.heads else ""
-        facts.append(shape + shared)
+        told.append(shape + shared)
     elif model.layers:
-        facts.append(counted(model.layers, "layer"))
-    facts += [model.device, model.dtype, model.backend]
-    return [Text(look.say(model.name), STRONG), *(Text(look.say(fact)) for fact in facts)]
+        told.append(counted(model.layers, "layer"))
+    told += [model.device, model.dtype, model.backend]
+    return [Text(look.say(model.name), STRONG), *(Text(look.say(fact)) for fact in told)]
 
 
 def _tokens(tokens: Tokens, positions: range, width: int, look: Look) -> list[Text]:

@@ -60,6 +60,7 @@ class Glyphs:
     good: str
     bad: str
     caution: str
+    neutral: str
     special: str
     replacements: tuple[tuple[str, str], ...]
 
@@ -78,6 +79,7 @@ UNICODE = Glyphs(
     good="✓",
     bad="✗",
     caution="?",
+    neutral="–",
     special="°",
     replacements=(),
 )
@@ -95,6 +97,7 @@ ASCII = Glyphs(
     good="ok:",
     bad="!!",
     caution="?",
+    neutral="-",
     special="^",
     replacements=(
         ("─", "-"),
@@ -126,10 +129,12 @@ class Look:
 
     def read(self, tokens: Tokens) -> Tokens:
         """The tokens with labels that this terminal can print, spelled out and not replaced."""
-        labels = (escape(label) for label in tokens.labels)
-        if self.glyphs is not UNICODE:
-            labels = (to_ascii(label.replace("␣", "\\x20")) for label in labels)
-        return replace(tokens, labels=tuple(labels))
+        return replace(tokens, labels=tuple(map(self.spell, tokens.labels)))
+
+    def spell(self, label: str) -> str:
+        """One token's label, as `read` has it."""
+        label = escape(label)
+        return label if self.glyphs is UNICODE else to_ascii(label.replace("␣", "\\x20"))
 
     def say(self, words: str) -> str:
         """Any words, the user's or ours, as this terminal can print them."""

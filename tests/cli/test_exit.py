@@ -57,6 +57,10 @@ def one_line(result: subprocess.CompletedProcess[bytes]) -> str:
         (["trace", "--bogus"], "No such option"),
         (["trace", "The", "cat"], "unexpected extra argument"),
         (["tracee"], "No such command"),
+        (["verify-mask"], "MODEL"),
+        (["verify-mask", "m", "--backend", "magic"], "magic"),
+        (["verify-mask", "fable", "--length", "1"], "no later token"),
+        (["explain", "ATN999"], "There is no check"),
         (["trace", "-m", "textbook", "-o", "/nowhere/out.svg"], "cannot be written"),
     ],
 )
@@ -92,6 +96,41 @@ def test_a_closed_pipe_is_silent_and_keeps_the_exit_code() -> None:
         process.stdout.close()
         assert process.stderr.read() == b""
         assert process.wait(timeout=60) == 0
+
+
+@pytest.mark.parametrize("code", [0, 1, 2, 3])
+@pytest.mark.parametrize("size", [1, 1_000_000])
+def test_a_closed_pipe_keeps_the_verdict(code: int, size: int) -> None:
+    """Nobody reads the report of a leak, as with `| head -1`; it is a leak all the same."""
+    script = (
+        "import sys\nimport attnscope.cli.app as app\nfrom attnscope.cli import exit, output\n"
+        "from attnscope.cli.options import Format\n"
+        "def judge(form: Format = Format.table) -> int:\n"
+        f"    text = 'x' * {size}\n"
+        "    answer = output.Answer(title='', page=lambda: text, data=lambda: text)\n"
+        "    output.deliver(answer, form, None, None)\n"
+        f"    return exit.Verdict({code})\n"
+        "app.app.command()(judge)\nsys.exit(exit.run(sys.argv[1:]))"
+    )
+    for form in ("table", "json"):
+        command = [sys.executable, "-c", script, "judge", "--form", form]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == b""
+        assert process.wait(timeout=60) == code
+
+
+@pytest.mark.parametrize("way", ["raise typer.Exit(1)", "return 1", "raise typer.Abort"])
+def test_a_1_that_is_no_verdict_is_not_1(way: str) -> None:
+    script = (
+        "import sys, typer\nimport attnscope.cli.app as app\nfrom attnscope.cli import exit\n"
+        f"def judge() -> int:\n    {way}\n"
+        "app.app.command()(judge)\nsys.exit(exit.run(['judge']))"
+    )
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, check=False)
+    assert result.returncode == (130 if "Abort" in way else 2)
 
 
 @pytest.mark.parametrize("redirect", [">&-", "2>&-", ">&- 2>&-", "<&-"])
@@ -146,7 +185,16 @@ def test_version_names_what_a_bug_report_needs() -> None:
     assert result.returncode == 0
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["trace", "--help"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--help"],
+        ["trace", "--help"],
+        ["verify-mask", "--help"],
+        ["checks", "--help"],
+        ["explain", "--help"],
+    ],
+)
 def test_help_imports_neither_torch_nor_transformers(arguments: list[str]) -> None:
     script = (
         "import sys\nfrom attnscope.cli.exit import run\n"

@@ -1,0 +1,319 @@
+"""ATN3xx: what really happens when a token changes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from attnscope.checks.base import Check, Verdict
+from attnscope.checks.wording import at, counted, size
+from attnscope.records.evidence import Contents, Influence
+from attnscope.report import Finding
+
+
+def worst(values: Tensor) -> tuple[float, int, int]:
+    """The largest value of a map with its row and column."""
+    row, column = divmod(int(values.argmax()), values.shape[1])
+    return float(values[row, column]), row, column
+
+
+def _forbidden(one: Influence) -> Tensor:
+    return one.drift.masked_fill(one.allowed, 0.0)
+
+
+def _swept(one: Influence) -> str:
+    tokens, count = one.drift.shape[0], len(one.swapped)
+    every = f"all {tokens} positions" if count == tokens else f"a sample of {count} of {tokens}"
+    return f"{every} swapped"
+
+
+def _finding(one: Influence, words: str) -> Finding:
+    measured, query, column = worst(_forbidden(one))
+    key = one.swapped[column]
+    message = f"Changing token {key} moves position {query} by {size(measured)}: {words}."
+    return Finding(
+        layer=one.place.layer, module=one.place.module, head=None, query=query, key=key,
+        measured=measured, limit=0.0, message=message,
+    )  # fmt: skip
+
+
+class FutureInfluence(Check):
+    """A later token moves an earlier position.
+
+    What it finds: any way in which the future reaches the past: masks, convolutions padded on the
+    wrong side, state spaces, expert choice, statistics over the sequence, state between calls.
+
+    Why it matters: it is the definition of a causal model, and it needs no attention weights.
+
+    How it is measured: each token in turn is changed at equal shape, and logits are compared bit
+    for bit; in a clean model earlier ones move by exactly 0.0. Where experts are batched by how
+    many tokens chose them, last bits move in clean models too: then it is measured again with each
+    token's experts computed apart, or the module is replayed in float64; rounding vanishes there, a
+    leak stays. The module where it enters is the first whose output moved where nothing that it was
+    given had moved.
+
+    When it is wrong: models that are bidirectional on purpose; say so with --expect.
+
+    How to fix: look at the module named, in the condition named.
+    """
+
+    code, name, family, evidence = "ATN301", "future-influence", "influence", "sweep"
+    conditions = (
+        "plain", "ones", "cache", "attentions", "left_padding", "right_padding", "first_row",
+        "second_row", "padded_row", "packed", "several_tokens", "several_tokens_positions",
+        "chunked_prefill", "static_cache",
+    )  # fmt: skip
+    quick, required = ("plain",), True
+
+    def judge(self, evidence: Influence) -> Verdict:
+        """0.0 wherever the declared visibility allows no influence."""
+        if evidence.rounding:
+            return Verdict(reason=f"{_swept(evidence)}; rounding only: {evidence.rounding}")
+        moved = (_forbidden(evidence) > 0).sum()
+        if moved:
+            words = f"{_swept(evidence)}: {int(moved):,} pairs moved that must not"
+            return Verdict(findings=(_finding(evidence, at(evidence.place)),), reason=words)
+        cells = int((~evidence.allowed).sum())
+        return Verdict(reason=f"{_swept(evidence)}: {cells:,} pairs, none moved by a single bit")
+
+
+class ModuleInfluence(Check):
+    """A module lets a later position move an earlier one.
+
+    What it finds: the modules that leak on their own, each of them, however small the leak is by
+    the time it reaches the logits.
+
+    Why it matters: in half precision a small leak can drown before the logits; here it is measured
+    where it enters.
+
+    How it is measured: every child module of every layer is replayed on its recorded inputs, with
+    one position changed at a time; what moves that may not is measured again in float64 on a copy
+    of the module, where rounding vanishes. Of nested modules the innermost is named.
+
+    When it is wrong: as ATN301.
+
+    How to fix: look at the module named.
+    """
+
+    code, name, family, evidence = "ATN302", "module-influence", "influence", "modules"
+    quick = ("plain",)
+
+    def judge(self, evidence: tuple[Influence, ...]) -> Verdict:
+        """0.0 on later positions, module by module."""
+        rounding = [one for one in evidence if one.rounding]
+        found = []
+        for one in evidence:
+            ahead = _forbidden(one) * _later(one)
+            if not one.rounding and (ahead > 0).any():
+                found.append(_finding(_only(one, _later(one)), at(one.place)))
+        if found:
+            return Verdict(findings=tuple(found), reason=counted(len(found), "module"))
+        if not evidence:
+            return Verdict(reason="no module could be replayed", skipped=True)
+        more = f"; rounding only in {len(rounding)}" if rounding else ""
+        return Verdict(reason=f"{counted(len(evidence), 'module')} replayed, none looks ahead{more}")
+
+
+class BeyondWindow(Check):
+    """A module sees beyond its window or chunk.
+
+    What it finds: layers whose window or chunk is missing or too wide, whatever their mask says.
+
+    Why it matters: a kernel may ignore the window that it is offered.
+
+    How it is measured: the replay of ATN302, for attention in layers with a declared window or
+    chunk, on positions before it.
+
+    When it is wrong: a config whose window field is not meant for this layer.
+
+    How to fix: pass the window to the kernel, or put it into the mask.
+    """
+
+    code, name, family, evidence = "ATN303", "beyond-window", "influence", "modules"
+    quick = ("plain",)
+
+    def judge(self, evidence: tuple[Influence, ...]) -> Verdict:
+        """0.0 beyond the declared window."""
+        narrow = [one for one in evidence if one.beyond]
+        found = []
+        for one in narrow:
+            behind = _forbidden(one) * ~_later(one)
+            if not one.rounding and (behind > 0).any():
+                words = f"beyond what the layer may see, {at(one.place)}"
+                found.append(_finding(_only(one, ~_later(one)), words))
+        if found:
+            return Verdict(findings=tuple(found), reason=counted(len(found), "module"))
+        if not narrow:
+            return Verdict(reason="no layer has a window or a chunk", beside_the_point=True)
+        if all(bool(one.allowed[_pairs(one)].all()) for one in narrow):
+            words = "too few tokens to look beyond the window: give a larger --length"
+            return Verdict(reason=words, skipped=True)
+        return Verdict(reason=f"{counted(len(narrow), 'module')} replayed, none sees beyond its window")
+
+
+class Blindness(Check):
+    """A module is blind to positions that it is declared to see.
+
+    What it finds: distances at which no query sees a key, keys that no query sees, and queries that
+    see nothing but themselves, in attention that is declared to see them.
+
+    Why it matters: seeing too little passes every leak test, and costs quality in silence.
+
+    How it is measured: the replay of ATN302, repeated in float64 where something stood still, so
+    that small weights do not drown. Single blind cells are ATN203's to find.
+
+    When it is wrong: an extremely peaked head layout, in which all heads give a key less than
+    1e-16.
+
+    How to fix: a window of W holds the query's own position and W - 1 before it.
+    """
+
+    code, name, family, evidence = "ATN304", "blindness", "influence", "modules"
+    quick = ("plain",)
+
+    def judge(self, evidence: tuple[Influence, ...]) -> Verdict:
+        """Each distance, key and query in sight moves something."""
+        judged = [one for one in evidence if one.expected.any()]
+        found = [finding for one in judged if (finding := _blind(one)) is not None]
+        if found:
+            return Verdict(findings=tuple(found), reason=counted(len(found), "module"))
+        if not judged:
+            words = "no replayed attention is declared to see all of its keys"
+            return Verdict(reason=words, skipped=True)
+        return Verdict(reason=f"every distance is seen in {counted(len(judged), 'module')}")
+
+
+def _rows(one: Influence) -> Tensor:
+    return torch.arange(one.drift.shape[0])[:, None]
+
+
+def _later(one: Influence) -> Tensor:
+    """True where the swapped position comes after the one that moved."""
+    return torch.tensor(one.swapped) > _rows(one)
+
+
+def _pairs(one: Influence) -> Tensor:
+    return ~_later(one)
+
+
+def _only(one: Influence, where: Tensor) -> Influence:
+    return replace(one, drift=one.drift * where)
+
+
+def _blind(one: Influence) -> Finding | None:
+    """The first distance, key or query that is declared visible and never moves anything."""
+    moved, expected = one.drift > 0, one.expected
+    distance = _rows(one) - torch.tensor(one.swapped)
+    for step in distance[expected].unique().tolist():
+        at_step = expected & (distance == step)
+        if not (moved & at_step).any():
+            return _blind_finding(one, at_step, f"no query sees the key {step} positions before it")
+    for column, key in enumerate(one.swapped):
+        later = expected[:, column].clone()
+        later[key] = False
+        if later.sum() > 1 and not (moved[:, column] & later).any():
+            mask = torch.zeros_like(expected)
+            mask[:, column] = later
+            return _blind_finding(one, mask, f"no query sees key {key}")
+    return None
+
+
+def _blind_finding(one: Influence, where: Tensor, words: str) -> Finding:
+    query, column = (int(index) for index in where.nonzero()[0])
+    return Finding(
+        layer=one.place.layer, module=one.place.module, head=None, query=query,
+        key=one.swapped[column], measured=0.0, limit=0.0,
+        message=f"Blind to what it may see: {words}.",
+    )  # fmt: skip
+
+
+class _Contents(Check):
+    """Shared by the checks on tokens that must not matter."""
+
+    family, evidence = "influence", "contents"
+
+    def judge(self, evidence: Contents) -> Verdict:
+        """0.0 at every token in question."""
+        if evidence.rounding:
+            return Verdict(reason=f"rounding only: {evidence.rounding}")
+        measured = float(evidence.drift.max())
+        if measured == 0.0:
+            return Verdict(reason=f"changing {evidence.what} moves nothing by a single bit")
+        query = int(evidence.drift.argmax())
+        message = (
+            f"Changing {evidence.what} moves position {query} by {size(measured)}:"
+            f" {at(evidence.place)}."
+        )
+        finding = Finding(
+            layer=evidence.place.layer, module=evidence.place.module, head=None, query=query,
+            key=None, measured=measured, limit=0.0, message=message,
+        )  # fmt: skip
+        moved = int((evidence.drift > 0).sum())
+        return Verdict(findings=(finding,), reason=f"{counted(moved, 'position')} moved")
+
+
+class BatchRowsMix(_Contents):
+    """One row of a batch moves another.
+
+    What it finds: anything that is computed over the rows of a batch together: a mask of one row
+    used for all, statistics over the batch, expert capacity shared among rows.
+
+    Why it matters: one user's text changes another user's answer, and evaluation depends on what
+    else is in the batch.
+
+    How it is measured: a batch of 2; one row is changed and the other's logits are compared bit for
+    bit. Rounding among experts is told from a leak as in ATN301.
+
+    When it is wrong: never for a model without batch statistics.
+
+    How to fix: look at the module named; reshapes that fold batch and time are usual suspects.
+    """
+
+    code, name = "ATN305", "batch-rows-mix"
+    conditions, quick = ("first_row", "second_row", "padded_row"), ("second_row",)
+
+
+class PadContents(_Contents):
+    """What stands in the pads matters.
+
+    What it finds: pads that are seen in spite of the attention_mask.
+
+    Why it matters: results depend on the length of the longest text in the batch, and on which id
+    pads have.
+
+    How it is measured: the pads' ids are changed, nothing else, and the logits of the real tokens
+    are compared bit for bit. (That padding moves positions is another matter, see ATN404.)
+
+    When it is wrong: models that document the attention_mask as unused.
+
+    How to fix: apply the attention_mask in every mixer: in the mask of attention, and as zeroed
+    inputs of convolutions and state spaces.
+    """
+
+    code, name = "ATN306", "pad-contents"
+    conditions = (
+        "left_padding", "right_padding", "left_padded_decoding", "right_padded_decoding",
+    )  # fmt: skip
+    quick = ("left_padding", "right_padding")
+
+
+class DocumentsMix(_Contents):
+    """One document of a packed row moves another.
+
+    What it finds: packing that does not separate documents.
+
+    Why it matters: the model is trained on, and evaluated with, context that it will not have.
+
+    How it is measured: two documents in one row, told apart by position ids; the first one's tokens
+    are changed and the second one's logits are compared bit for bit.
+
+    When it is wrong: where the condition's promise does not hold; then it counts neither way.
+
+    How to fix: see the condition's source; mixers that are no attention need sequence ids of their
+    own.
+    """
+
+    code, name = "ATN307", "documents-mix"
+    conditions = ("packed", "packed_cached")

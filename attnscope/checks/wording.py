@@ -1,0 +1,37 @@
+"""Sentences that several checks share."""
+
+from __future__ import annotations
+
+from attnscope.records.evidence import Cells, Place
+from attnscope.report import Finding
+
+
+def at(place: Place) -> str:
+    """Where something enters, in words."""
+    return f"enters at {place.module} ({place.kind})" if place.module else "enters at no one module"
+
+
+def size(value: float) -> str:
+    """A measured size, short."""
+    return f"{value:.2g}"
+
+
+def counted(number: int, what: str) -> str:
+    """`1 module`, `2 modules`."""
+    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
+
+
+def of_cells(place: Place, cells: Cells, words: str) -> Finding:
+    """The finding for cells of a delivered mask."""
+    pattern = f": {cells.pattern}" if cells.pattern else ""
+    many = f"{cells.count:,} cells" if cells.count > 1 else "1 cell"
+    return Finding(
+        layer=place.layer,
+        module=place.module,
+        head=cells.head,
+        query=cells.query,
+        key=cells.key,
+        measured=float(cells.count),
+        limit=0.0,
+        message=f"{many} {words}{pattern}.",
+    )

@@ -1,0 +1,59 @@
+"""Options that take lists or sizes, checked before anything heavy is imported."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from attnscope.cli.options import Backend
+from attnscope.errors import PromptError, SelectionError
+
+ALL = "all"
+BACKENDS = tuple(each.value for each in Backend if each is not Backend.auto)
+
+
+def parse_backends(text: str | None) -> tuple[str, ...]:
+    """Backends from a list such as eager,sdpa; `all` stands alone, and none for transformers' own.
+
+    Raises SelectionError for an unknown one.
+    """
+    if text is None or text.strip() == Backend.auto:
+        return ()
+    names = _split([text])
+    unknown = [name for name in names if name not in {*BACKENDS, ALL}]
+    if unknown or not names:
+        raise SelectionError(
+            f"--backend {(unknown or [text])[0][:40]!r} is unknown.",
+            f"Choose from {', '.join(BACKENDS)}, or all.",
+        )
+    if ALL in names and len(names) > 1:
+        raise SelectionError("--backend all takes no further name.", "Leave the others out.")
+    return names
+
+
+def parse_words(texts: Sequence[str] | None, option: str) -> tuple[str, ...]:
+    """Codes, their beginnings and families from an option that may be repeated.
+
+    Raises SelectionError when it is given and empty.
+    """
+    words = _split(texts or ())
+    if texts and not words:
+        raise SelectionError(f"{option} is empty.", "Run `attnscope checks` for the codes.")
+    return tuple(word.upper() if word.lower().startswith("atn") else word.lower() for word in words)
+
+
+def require_length(length: int | None, prompt: str | None, ids: str | None) -> None:
+    """Raises SelectionError for a length without a future, or beside tokens that have their own."""
+    if length is None:
+        return
+    if length < 2:
+        raise SelectionError(
+            f"--length {length} leaves no later token to see.", "Read at least 2 tokens."
+        )
+    if prompt is not None or ids is not None:
+        given = "--ids" if prompt is None else "--prompt"
+        raise PromptError(f"--length and {given} exclude each other.", "Give one of them.")
+
+
+def _split(texts: Sequence[str]) -> tuple[str, ...]:
+    parts = " ".join(texts).replace(",", " ").split()
+    return tuple(dict.fromkeys(parts))

@@ -1,0 +1,1 @@
+"""The experiments of `verify-mask`: everything that runs the model to gather evidence."""

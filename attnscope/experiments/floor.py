@@ -1,0 +1,57 @@
+"""How far rounding moves this model's logits: the limit where bit equality cannot be asked.
+
+Two right ways to compute the same thing (cached or not, padded or not, another kernel) differ in
+the order of sums, which changes each module's output in its last bits. So every innermost module's
+output is stirred in its last bit at random, and what that does to the logits is the floor. It is
+measured in the model, dtype and backend at hand, and a leak cannot inflate it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from attnscope.experiments.subject import Subject
+from attnscope.measure.drift import drift
+
+STIRRED = 3
+"""Runs with stirred modules; the largest effect counts."""
+
+FLOOR_FACTOR = 8.0
+"""Between the floor and the limit; fixed once from measurements, see docs/architecture.md."""
+
+
+def rounding_floor(subject: Subject, ids: Tensor, seed: int) -> float:
+    """Largest change of any logit of `ids` (1, token) over `STIRRED` runs."""
+    base = subject.run("plain", ids, ids[:, :0])
+    worst = 0.0
+    for turn in range(STIRRED):
+        with stirred(subject.model, seed + turn):
+            worst = max(worst, float(drift(base, subject.run("plain", ids, ids[:, :0])).max()))
+    return worst
+
+
+@contextmanager
+def stirred(model: nn.Module, seed: int) -> Iterator[None]:
+    """While inside, outputs of innermost modules are moved by up to one unit in the last place."""
+    generator = torch.Generator().manual_seed(seed)
+
+    def stir(module: nn.Module, args: Any, output: Any) -> Any:
+        if not isinstance(output, Tensor) or not output.is_floating_point():
+            return output
+        noise = torch.rand(output.shape, generator=generator).to(output.device) * 2 - 1
+        return (output.double() * (1 + torch.finfo(output.dtype).eps * noise)).to(output.dtype)
+
+    leaves = [module for module in model.modules() if not any(module.children())]
+    handles = []
+    try:
+        for module in leaves:
+            handles.append(module.register_forward_hook(stir))
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()

@@ -1,0 +1,151 @@
+"""Which modules mix positions, and how: every candidate is replayed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Bool
+from torch import Tensor, nn
+from torch.nn import ModuleList
+
+from attnscope.capture.modules import ModuleStack
+from attnscope.declared import Declared
+from attnscope.experiments.replay import Recorded, replay
+from attnscope.records.evidence import Influence, Place
+
+ROUNDING_SHRINKS = 1e-3
+"""Rounding shrinks by 5e-10 from float32 to float64, a leak not at all: anything between tells."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What replays need beside the recorded calls."""
+
+    model: nn.Module
+    positions: tuple[int, ...]
+    seed: int
+    attending: frozenset[str]
+    """Names of the modules that made attention calls."""
+    declared: Sequence[Declared]
+    """One a layer."""
+    widest: Declared
+    """What may be seen anywhere."""
+
+
+def influences(calls: Sequence[Recorded], asked: Asked) -> tuple[Influence, ...]:
+    """The map of each module that a layer is made of, and of those outside the layers.
+
+    A module that leaks is replaced by the innermost ones in it that leak on their own.
+    """
+    found: list[Influence] = []
+    for call in calls:
+        if call.name in _candidates(asked.model, calls):
+            found += _of_call(call, calls, asked)
+    return tuple(found)
+
+
+def forbidden(one: Influence) -> bool:
+    """True when something moved that may not, rounding left out."""
+    return not one.rounding and bool((one.drift.masked_fill(one.allowed, 0.0) > 0).any())
+
+
+def mixes(one: Influence) -> bool:
+    """True when some position moves another one by more than rounding."""
+    rows = torch.arange(one.drift.shape[0])[:, None]
+    elsewhere = one.drift * (rows != torch.tensor(one.swapped))
+    return not one.rounding and bool((elsewhere > 0).any())
+
+
+def _of_call(call: Recorded, calls: Sequence[Recorded], asked: Asked) -> list[Influence]:
+    whole = _influence(call, asked)
+    if whole is None:
+        return []
+    if not forbidden(whole):
+        return [whole]
+    inner = [
+        one
+        for child in calls
+        if child.name.startswith(f"{call.name}.") and _direct(child, call, calls)
+        for one in _of_call(child, calls, asked)
+        if forbidden(one)
+    ]
+    return inner or [whole]
+
+
+def _direct(child: Recorded, parent: Recorded, calls: Sequence[Recorded]) -> bool:
+    """True when no other recorded module stands between the two."""
+    between = {one.name for one in calls if one.name.startswith(f"{parent.name}.")}
+    return not any(child.name.startswith(f"{name}.") for name in between)
+
+
+def _influence(call: Recorded, asked: Asked) -> Influence | None:
+    drift = replay(call, asked.positions, asked.seed)
+    if drift is None:
+        return None
+    layer = ModuleStack(asked.model).layer(call.name)
+    attends = any(f"{name}.".startswith(f"{call.name}.") for name in asked.attending)
+    own = attends and layer is not None and layer < len(asked.declared)
+    declared = asked.declared[layer] if own and layer is not None else asked.widest
+    one = Influence(
+        swapped=asked.positions,
+        drift=drift,
+        allowed=columns(declared, call.tokens, asked.positions),
+        expected=columns(declared, call.tokens, asked.positions)
+        if own and declared.exact
+        else torch.zeros_like(drift, dtype=torch.bool),
+        place=Place(module=call.name, layer=layer, kind=type(call.module).__name__),
+        beyond=own and declared.narrow,
+    )
+    return _decided(one, call, asked)
+
+
+def _decided(one: Influence, call: Recorded, asked: Asked) -> Influence:
+    """Repeated in float64 where something moved that may not, or stood still that should move."""
+    wrong = one.drift.masked_fill(one.allowed, 0.0).amax(dim=0) > 0
+    still = (one.expected & (one.drift == 0)).any(dim=0)
+    again = [position for position, w, s in zip(one.swapped, wrong, still, strict=True) if w or s]
+    if not again:
+        return one
+    exact = replay(call, again, asked.seed, torch.float64)
+    if exact is None:
+        return replace(one, expected=torch.zeros_like(one.expected)) if still.any() else one
+    place = [one.swapped.index(position) for position in again]
+    native, may = one.drift[:, place], one.allowed[:, place]
+    if wrong.any():
+        before, after = (float(m.masked_fill(may, 0.0).max()) for m in (native, exact))
+        if after <= before * ROUNDING_SHRINKS:
+            return replace(one, rounding=f"{before:.1e}, and {after:.1e} in float64")
+    sharper = one.drift.clone()
+    sharper[:, place] = torch.where(may, torch.maximum(native, exact), native)
+    return replace(one, drift=sharper)
+
+
+def columns(
+    declared: Declared, tokens: int, positions: Sequence[int]
+) -> Bool[Tensor, "query swap"]:
+    """The declared visibility of some keys."""
+    return declared.mask().rows(0, tokens, tokens)[0, 0][:, list(positions)].clone()
+
+
+def _candidates(model: nn.Module, calls: Sequence[Recorded]) -> frozenset[str]:
+    """The children of the layers, and the outermost recorded modules that hold no layer."""
+    layers = [
+        f"{name}.{number}"
+        for name, module in model.named_modules()
+        if isinstance(module, ModuleList)
+        for number in range(len(module))
+    ]
+    names = [call.name for call in calls]
+    outermost = [one for one in layers if not any(one.startswith(f"{two}.") for two in layers)]
+    inside = [name for name in names if any(name.startswith(f"{one}.") for one in outermost)]
+    direct = [name for name in inside if not any(name.startswith(f"{one}.") for one in inside)]
+    holders = [name for name in names if any(one.startswith(f"{name}.") for one in outermost)]
+    others = [
+        name
+        for name in names
+        if name not in inside and name not in outermost and name not in holders
+    ]
+    free = [name for name in others if not any(name.startswith(f"{one}.") for one in others)]
+    return frozenset((*direct, *free))

@@ -1,0 +1,148 @@
+"""The model as the experiments see it: callable, counted, asked only for what it takes."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from attnscope.capture.runs import failed
+from attnscope.errors import AttnscopeError, CaptureError
+from attnscope.experiments.ways import ASIDE, WAYS
+
+CACHES = ("past_key_values", "cache_params", "state")
+"""What models call the cache that they take and return; the first that a model takes counts."""
+
+THROUGH_KWARGS = frozenset({"output_attentions"})
+"""Arguments that transformers takes even where a forward only has `**kwargs`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """What one call returned."""
+
+    logits: Tensor
+    past_key_values: Any
+
+
+@dataclass(slots=True)
+class Cost:
+    """What an examination has cost so far."""
+
+    tell: Callable[[int], None]
+    """Told the number of forwards after each, for progress."""
+    forwards: int = 0
+    tokens: int = 0
+
+    def add(self, tokens: int) -> None:
+        """Count one forward."""
+        self.forwards += 1
+        self.tokens += tokens
+        self.tell(self.forwards)
+
+
+class Subject:
+    """A live model under examination."""
+
+    def __init__(self, model: nn.Module, vocabulary: Sequence[int], cost: Cost) -> None:
+        self.model: Any = model
+        self.vocabulary = torch.tensor(list(vocabulary))
+        """Ids that may stand anywhere: no special and no placeholder tokens."""
+        self.cost = cost
+        self.first_position = 0
+        """What its position_ids count from; RoBERTa's count from one past the pad's id."""
+        parameters = inspect.signature(self.model.forward).parameters
+        open_ended = any(one.kind is one.VAR_KEYWORD for one in parameters.values())
+        self.takes = frozenset(parameters) | (THROUGH_KWARGS if open_ended else frozenset())
+        self.cache_name = next((name for name in CACHES if name in self.takes), "")
+
+    @property
+    def config(self) -> Any:
+        """The model's config, which caches are made from."""
+        return self.model.config
+
+    @property
+    def device(self) -> torch.device:
+        """Where its inputs belong."""
+        device: torch.device = self.model.device
+        return device
+
+    def __call__(self, ids: Tensor, **given: Any) -> Ran:
+        """Run the model, without the arguments that it does not take."""
+        given["past_key_values"], cached = None, given.get("past_key_values")
+        inputs = {name: given[name] for name in given.keys() & self.takes - {"past_key_values"}}
+        if self.first_position and "position_ids" in inputs:
+            inputs["position_ids"] = inputs["position_ids"] + self.first_position
+        if self.cache_name and cached is not None:
+            inputs[self.cache_name] = cached
+            if self.cache_name == "cache_params":  # as their prepare_inputs_for_generation does
+                inputs.pop("attention_mask", None)
+        output = self.model(ids, **inputs)
+        self.cost.add(ids.numel())
+        store = getattr(output, self.cache_name, None) if self.cache_name else None
+        return Ran(output.logits.detach(), store)
+
+    def run(self, key: str, ids: Tensor, aside: Tensor) -> Tensor:
+        """The logits of `ids` (1, token) in a condition, shape (token, vocab).
+
+        Raises CaptureError, with the library's own reason, when it cannot be run.
+        """
+        try:
+            with torch.no_grad():
+                logits = WAYS[key](self, ids.to(self.device), aside.to(self.device))[0]
+        except AttnscopeError:
+            raise
+        except torch.OutOfMemoryError as error:
+            raise CaptureError(
+                f"Out of memory on {self.device} with {ids.shape[1]} tokens.",
+                "Use a smaller --length, --dtype bfloat16 or --device cpu.",
+            ) from error
+        except Exception as error:  # whatever a model's own code raises
+            raise CaptureError(failed(self.model, error)) from error
+        if len(logits) != ids.shape[1]:
+            raise CaptureError(f"it gave logits for {len(logits)} of {ids.shape[1]} tokens")
+        return logits
+
+    def draw(self, count: int, seed: int) -> Tensor:
+        """Random ids, shape (1, count)."""
+        generator = torch.Generator().manual_seed(seed)
+        index = torch.randint(len(self.vocabulary), (1, count), generator=generator)
+        return self.vocabulary[index]
+
+    def aside(self, key: str, tokens: int, seed: int) -> Tensor:
+        """Random ids to stand aside in a condition, shape (1, aside)."""
+        return self.draw(ASIDE[key](tokens) if key in ASIDE else 0, seed)
+
+    def others(self, ids: Tensor, seed: int) -> Tensor:
+        """For each id a different one, same shape."""
+        size = len(self.vocabulary)
+        place = torch.searchsorted(self.vocabulary, ids).clamp(max=size - 1)
+        generator = torch.Generator().manual_seed(seed)
+        step = torch.randint(1, size, ids.shape, generator=generator)
+        other = self.vocabulary[(place + step) % size]
+        return torch.where(other == ids, self.vocabulary[(place + step + 1) % size], other)
+
+
+def usable_ids(model: Any, tokenizer: Any, rows: int) -> list[int]:
+    """Every id but special ones and placeholders for images and the like, in order.
+
+    Of a vocabulary so small that fewer than two remain, all.
+    """
+    special: set[int] = set(getattr(tokenizer, "all_special_ids", None) or ())
+    for config in _configs(model.config):
+        for name, value in vars(config).items():
+            if name.endswith(("_token_id", "_token_index", "_token_ids")):
+                special.update(value if isinstance(value, list | tuple) else [value])
+    left = [one for one in range(rows) if one not in special]
+    return left if len(left) >= 2 else list(range(rows))
+
+
+def _configs(config: Any) -> Iterator[Any]:
+    yield config
+    for name in getattr(config, "sub_configs", None) or ():
+        if (nested := getattr(config, name, None)) is not None:
+            yield from _configs(nested)

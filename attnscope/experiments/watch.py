@@ -1,0 +1,149 @@
+"""Where does forbidden influence enter? Two runs side by side, module by module.
+
+A module is an entry when its output moved at a position that may not move while nothing that it
+was given had moved there. Children end before their parents, so the innermost one is found first;
+modules downstream are given moved inputs and are never named.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+
+from torch import Tensor, nn
+
+
+@dataclass(slots=True)
+class ModuleCall:
+    """One call of one module: tensors with a row a token, each (batch, token, feature)."""
+
+    name: str
+    frame: int
+    """Which of the model's forwards it belongs to."""
+    given: list[Tensor]
+    returned: list[Tensor]
+
+
+@dataclass(slots=True)
+class Recording:
+    """The module calls of one run, in the order in which they ended."""
+
+    ids: list[Tensor] = field(default_factory=list)
+    """The token ids of each of the model's forwards."""
+    calls: list[ModuleCall] = field(default_factory=list)
+
+
+@contextmanager
+def watching(model: nn.Module) -> Iterator[Recording]:
+    """Record every module's call while inside; all hooks are gone on every way out."""
+    recording = Recording()
+    names = {id(module): name for name, module in model.named_modules()}
+    open_calls: list[tuple[nn.Module, list[Tensor]]] = []
+
+    def start(module: nn.Module, args: Any, kwargs: Any) -> None:
+        ids = kwargs.get("input_ids", args[0] if args else None)
+        recording.ids.append(ids.detach().clone())
+
+    def enter(module: nn.Module, args: Any, kwargs: Any) -> None:
+        given = [*_tensors(args), *_tensors(kwargs)]
+        open_calls.append((module, [one.detach().clone() for one in _of_tokens(given, recording)]))
+
+    def leave(module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
+        if not open_calls or open_calls[-1][0] is not module:
+            return
+        _, given = open_calls.pop()
+        returned = [one.detach().clone() for one in _of_tokens(_tensors(output), recording)]
+        frame = len(recording.ids) - 1
+        recording.calls.append(ModuleCall(names[id(module)], frame, given, returned))
+
+    handles = [model.register_forward_pre_hook(start, with_kwargs=True)]
+    try:
+        for module in model.modules():
+            if module is not model:
+                handles.append(module.register_forward_pre_hook(enter, with_kwargs=True))
+                handles.append(module.register_forward_hook(leave, with_kwargs=True))
+        yield recording
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def first_entry(
+    base: Recording, other: Recording, *, aside: bool, visible: Tensor | None = None
+) -> str | None:
+    """The module where forbidden influence enters; None if there is none.
+
+    Both runs made the same calls and differ in some token ids. What may move: with `aside`, only
+    the changed tokens themselves; else, in each row, the first changed one and all after it, or
+    with `visible` (query, key) what sees a changed one.
+    """
+    if len(base.calls) != len(other.calls):
+        return None
+    forbidden = _forbidden(base.ids, other.ids, aside)
+    if visible is not None and [one.shape for one in base.ids] == [(1, len(visible))]:
+        changed = (base.ids[0] != other.ids[0]).to(visible.device)
+        forbidden = [~(visible & changed).any(dim=-1)[None]]
+    for one, two in zip(base.calls, other.calls, strict=True):
+        rows = forbidden[one.frame]
+        given = any(_moved(*pair, rows) for pair in zip(one.given, two.given, strict=False))
+        if not given and any(
+            _moved(*pair, rows) for pair in zip(one.returned, two.returned, strict=False)
+        ):
+            return one.name
+    return None
+
+
+def _forbidden(base: list[Tensor], other: list[Tensor], aside: bool) -> list[Tensor]:
+    """(batch, token) of each forward: True where nothing may move."""
+    told: list[Tensor] = []
+    history: Tensor | None = None
+    for one, two in zip(base, other, strict=True):
+        changed = one != two
+        if aside:
+            told.append(~changed)
+            continue
+        may_move = changed.int().cummax(dim=1).values.bool()
+        if history is not None and history.shape[0] == changed.shape[0]:
+            may_move |= history[:, None]
+        history = may_move[:, -1]
+        told.append(~may_move)
+    return told
+
+
+def _moved(one: Tensor, two: Tensor, rows: Tensor) -> bool:
+    if one.shape != two.shape or one.shape[:2] != rows.shape:
+        return False
+    different = (one != two) & ~(one.isnan() & two.isnan())
+    return bool((different.any(dim=-1) & rows.to(different.device)).any())
+
+
+def _of_tokens(tensors: list[Tensor], recording: Recording) -> list[Tensor]:
+    """Those with a row a token, as (batch, token, feature)."""
+    if not recording.ids:
+        return []
+    batch, tokens = recording.ids[-1].shape
+    return [
+        one.reshape(batch, tokens, -1)
+        for one in tensors
+        if one.is_floating_point()
+        and (one.shape[:2] == (batch, tokens) or (one.ndim == 2 and len(one) == batch * tokens))
+    ]
+
+
+def _tensors(value: Any) -> list[Tensor]:
+    """The tensors in arguments or outputs, one level of nesting deep."""
+    if isinstance(value, Tensor):
+        return [value]
+    values = value.values() if isinstance(value, dict) else value
+    if not isinstance(value, dict | tuple | list):
+        return []
+    found: list[Tensor] = []
+    for one in values:
+        if isinstance(one, Tensor):
+            found.append(one)
+        elif isinstance(one, tuple | list):
+            found += [two for two in one if isinstance(two, Tensor)]
+    return found

@@ -1,0 +1,61 @@
+"""One open cell: a single head gives a single later key a weight."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from attnscope.capture.interface import Attention, InterfaceCall
+from attnscope.faults.delivered import calls_of
+
+
+@contextmanager
+def open_cell(
+    module: nn.Module, *, head: int, query: int, key: int, weight: float
+) -> Iterator[None]:
+    """While inside, one query of one head gives `weight` to one more key, behind the mask.
+
+    As a careless kernel would: o becomes o + weight · (v_key - o), in float32 at least, rounded to
+    the dtype. `module` makes its attention calls through transformers' interface; see `mix_in` for the
+    others.
+    """
+
+    def around(attention: Attention, call: InterfaceCall) -> tuple[Tensor, Tensor | None]:
+        output, weights = attention(*call.args, **call.kwargs)
+        if output.shape[1] <= max(query, key):
+            return output, weights
+        group = head * call.value.shape[1] // call.query.shape[1]
+        wide = torch.promote_types(output.dtype, torch.float32)
+        value = call.value[:, group, key, : output.shape[-1]].to(wide)
+        output = output.clone()
+        seen = output[:, query, head].to(wide)
+        output[:, query, head] = (seen + weight * (value - seen)).to(output.dtype)
+        return output, weights
+
+    with calls_of(module.modules(), around):
+        yield
+
+
+@contextmanager
+def mix_in(module: nn.Module, *, query: int, key: int, weight: float) -> Iterator[None]:
+    """While inside, one position of a module's output takes `weight` from another one's."""
+
+    def mix(_module: nn.Module, _args: Any, output: Any) -> Any:
+        first = output[0] if isinstance(output, tuple | list) else output
+        if first.ndim < 3 or first.shape[1] <= max(query, key):
+            return output
+        mixed = first.clone()
+        wide = torch.promote_types(first.dtype, torch.float32)
+        seen, other = first[:, query].to(wide), first[:, key].to(wide)
+        mixed[:, query] = (seen + weight * (other - seen)).to(first.dtype)
+        return (mixed, *output[1:]) if isinstance(output, tuple | list) else mixed
+
+    handle = module.register_forward_hook(mix)
+    try:
+        yield
+    finally:
+        handle.remove()

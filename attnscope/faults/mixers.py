@@ -1,0 +1,67 @@
+"""Leaks in mixers that are no attention: convolutions and state spaces."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from attnscope.faults import parts
+from attnscope.faults.fault import Fault
+from attnscope.faults.layers import SHARE, on_output
+from attnscope.faults.outputs import output_changed
+
+
+@contextmanager
+def padded_behind(model: Any) -> Iterator[str]:
+    """A convolution padded on the wrong side: what is cut off is the past, not the future."""
+    name, _, convolution = parts.convolutions(model)[-1]
+    reach = convolution.kernel_size[0] - 1
+    with output_changed(convolution, lambda output: output.roll(-reach, dims=-1)):
+        yield name
+
+
+def suffix_sum_added(output: Tensor) -> Tensor:
+    """A recurrence that runs from the end to the start is mixed in."""
+    return output + SHARE * output.flip(-2).cumsum(dim=-2).flip(-2)
+
+
+def chunk_mean_added(output: Tensor) -> Tensor:
+    """Each chunk of four positions shares its mean."""
+    chunks = output.split(4, dim=-2)
+    return torch.cat([part + SHARE * part.mean(dim=-2, keepdim=True) for part in chunks], dim=-2)
+
+
+FAULTS = (
+    Fault(
+        name="convolution padded on the wrong side",
+        key="conv-padding",
+        words="The last convolution over positions looks ahead as far as it should look back.",
+        caught_by=("ATN302", "ATN301"),
+        plant=padded_behind,
+        applies=lambda model: bool(parts.convolutions(model)),
+        prove=False,
+    ),
+    Fault(
+        name="recurrence from the end",
+        key="reversed-state",
+        words="The last recurrent mixer adds a sum that runs from the end to the start.",
+        caught_by=("ATN302", "ATN301"),
+        plant=on_output(lambda model: parts.recurrent(model)[-1], lambda: suffix_sum_added),
+        applies=lambda model: bool(parts.recurrent(model)),
+        prove=False,
+    ),
+    Fault(
+        name="state shared within a chunk",
+        key="chunk-state",
+        words="The last recurrent mixer gives each chunk of four positions a share of its mean.",
+        caught_by=("ATN301", "ATN302"),
+        plant=on_output(lambda model: parts.recurrent(model)[-1], lambda: chunk_mean_added),
+        applies=lambda model: bool(parts.recurrent(model)),
+        prove=False,
+    ),
+)
+"""In reading order."""

@@ -1,0 +1,165 @@
+"""What the experiments of `verify-mask` measured: the evidence that checks judge.
+
+Positions count the tokens that were asked about, without pads and other tokens beside them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """A module of the model."""
+
+    module: str
+    """Qualified name, for example `model.layers.3.self_attn`; empty where none could be told."""
+    layer: int | None
+    """Decoder layer, from 0; None outside the layers."""
+    kind: str = ""
+    """The module's class."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Repeat:
+    """Is the instrument neutral, and does the model repeat itself?"""
+
+    neutral: float
+    """Largest difference between an observed and an unobserved run; 0.0 when bit-identical."""
+    repeats: float
+    """Largest difference between two identical runs."""
+    seeded: float
+    """The same with equal random state before each; 0.0 when chance alone explains `repeats`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Influence:
+    """Which swapped position moves which: for the whole model its logits, for a module its output.
+
+    Measured at equal shape, so in a clean model what may not move is 0.0 to the last bit.
+    """
+
+    swapped: tuple[int, ...]
+    """The positions that were changed, one a run."""
+    drift: Float[Tensor, "query swap"]
+    """Largest change of each position's output; inf where a number became none or the reverse."""
+    allowed: Bool[Tensor, "query swap"]
+    """True where the declared visibility lets the swap move the position."""
+    expected: Bool[Tensor, "query swap"]
+    """True where it says that the swap is seen directly; all False where that is not known."""
+    place: Place
+    """What was asked; for a whole model the module where forbidden influence enters, once found."""
+    rounding: str = ""
+    """Why forbidden drift is rounding, in words; empty where there is none or it is not."""
+    beyond: bool = False
+    """True where the declared visibility is narrower than causal: a window or a chunk."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contents:
+    """Do tokens that must not matter matter? Pads, other rows, other documents, rejected tokens."""
+
+    what: str
+    """What was changed, in words: `the pads`, `the other row`, …"""
+    drift: Float[Tensor, " query"]
+    """Largest change of each position's logits; 0.0 in a clean model."""
+    place: Place
+    """Where it enters, once found."""
+    rounding: str = ""
+    """As in `Influence`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Agreement:
+    """The same tokens by another way: how far apart are the logits?"""
+
+    way: str
+    """The other way, in words."""
+    gap: Float[Tensor, " query"]
+    """Largest difference of each position's logits."""
+    limit: float
+    """What rounding explains in this model and dtype; 0.0 where bit equality is asked."""
+    repeated: str = ""
+    """How the gap was measured again where rounding is smaller, in words; else empty."""
+    rounding: bool = False
+    """True when that repetition has shown the gap to be rounding."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cells:
+    """Cells of a mask that are not as declared."""
+
+    count: int
+    """How many, over all heads."""
+    head: int
+    """Head of the first one."""
+    query: int
+    """Its query."""
+    key: int
+    """Its key."""
+    pattern: str
+    """What they look like together, in words; empty when no pattern fits."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallReading:
+    """What one attention call's mask and weights say, for one row of the batch."""
+
+    place: Place
+    """Who made it."""
+    problem: str
+    """Why it cannot be judged, in words; the other fields are then blank."""
+    verified: bool = False
+    """The weights reproduce the kernel's output."""
+    rounding: float = 0.0
+    """Largest difference over what rounding explains; see `HeadFocus.rounding`."""
+    future_weight: float = 0.0
+    """Largest weight of a real query on a later key that is not declared visible."""
+    future_at: tuple[int, int, int] | None = None
+    """(head, query, key) of it."""
+    nan_row: tuple[int, int] | None = None
+    """(head, query) of the first real query whose output is no number."""
+    blind_row: tuple[int, int] | None = None
+    """(head, query) of the first real query that may see no key at all."""
+    sum_gap: float = 0.0
+    """Largest distance of a row sum of the kernel's own weights from 1, sinks counted in."""
+    sum_limit: float = 0.0
+    """What rounding explains of it."""
+    ahead: Cells | None = None
+    """Open cells on later keys."""
+    beyond: Cells | None = None
+    """Open cells before the declared window or chunk."""
+    padding: Cells | None = None
+    """Open cells on pads."""
+    documents: Cells | None = None
+    """Open cells on other documents."""
+    missing: Cells | None = None
+    """Closed cells that are declared visible."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Readings:
+    """The attention calls of one run, read one by one."""
+
+    calls: tuple[CallReading, ...]
+    """In order, one a call and row."""
+    unseen: tuple[str, ...]
+    """Attention that could not be followed, in words."""
+    heads: int
+    """Attention heads a layer that the config names; 0 for models without attention."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Floor:
+    """The smallest leak that the instrument sees in this model, backend and dtype."""
+
+    weight: float | None
+    """Smallest weight of one planted cell in one head of the last mixer that moved something; None
+    when not even a weight of 1 did."""
+    place: Place
+    """Where it was planted."""
+    dtype: str
+    """In which arithmetic."""

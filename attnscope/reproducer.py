@@ -1,0 +1,150 @@
+"""A standalone script that shows a leak with torch and transformers alone.
+
+It holds the source of the very function that found the leak (`attnscope.experiments.ways`), with
+its types taken off.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from attnscope.checks import find
+from attnscope.conditions import CONDITIONS
+from attnscope.experiments import ways
+from attnscope.experiments.subject import Subject
+from attnscope.load import LoadOptions
+from attnscope.load.source import find_source
+from attnscope.report import CheckResult, Finding, Report
+
+_ARGUMENTS = ("use_cache", "attention_mask", "position_ids", "output_attentions")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Case:
+    """What the script has to show."""
+
+    key: str
+    ids: Tensor
+    aside: Tensor
+    changed: str
+    """Lines that make `other`, the run that is compared."""
+    where: str
+    """Which positions of the difference count."""
+    limit: float
+
+
+def script(
+    subject: Subject, ids: Tensor, seed: int, report: Report, origin: LoadOptions | None
+) -> str:
+    """The script for the first finding that one can be written for; empty when there is none."""
+    if origin is None:
+        return ""
+    for result, finding in report.findings:
+        case = _case(subject, ids, seed, result, finding)
+        if case is not None:
+            return "\n".join(_lines(subject, case, result, finding, report, origin)) + "\n"
+    return ""
+
+
+def _case(
+    subject: Subject, ids: Tensor, seed: int, result: CheckResult, finding: Finding
+) -> _Case | None:
+    check = find(result.code)
+    titles = {condition.title: key for key, condition in CONDITIONS.items()}
+    key = titles.get(result.condition, check.conditions[0])
+    aside = subject.aside(key, ids.shape[1], seed + 1)
+    if check.evidence == "sweep" and finding.key is not None:
+        token = int(subject.others(ids, seed)[0, finding.key])
+        changed = f"other = ids.clone(); other[0, {finding.key}] = {token}; beside = aside"
+        where = f"[{finding.query}]"
+    elif check.evidence == "contents":
+        beside = subject.others(aside, seed).tolist()
+        changed, where = f"other = ids; beside = torch.tensor({beside})", ""
+    elif check.evidence == "agreement":
+        changed, where = "", ""
+    else:
+        return None
+    return _Case(
+        key=key, ids=ids, aside=aside, changed=changed, where=where, limit=finding.limit
+    )
+
+
+def _lines(
+    subject: Subject,
+    case: _Case,
+    result: CheckResult,
+    finding: Finding,
+    report: Report,
+    origin: LoadOptions,
+) -> Iterator[str]:
+    way = _source(case.key)
+    caches = sorted(set(re.findall(r"\b(?:Dynamic|Static)Cache\b", way)))
+    remote = origin.trust_remote_code
+    name = "AutoModelForCausalLM" if remote else report.model.architecture
+    yield f"# attnscope {result.code} {result.name}, {result.condition or 'plain'}: {finding.message}"
+    yield "import torch"
+    yield f"from transformers import {', '.join([name, *caches])}"
+    yield "torch.set_grad_enabled(False)"
+    yield _loading(name, result.backend, report, origin)
+    yield from _caller(subject, way)
+    yield f"ids, aside = torch.tensor({case.ids.tolist()}), torch.tensor({case.aside.tolist()})"
+    yield from way.splitlines()
+    if case.changed:
+        yield case.changed
+        yield f"one, two = {case.key}(call, ids, aside), {case.key}(call, other, beside)"
+    else:
+        yield _source("plain") if case.key != "plain" else ""
+        yield f"one, two = plain(call, ids, aside), {case.key}(call, ids, aside)"
+    yield f"moved = (one.double() - two.double()).abs().amax(-1)[0]{case.where}.max().item()"
+    yield f'print("leak:", moved if moved > {case.limit!r} else 0.0)'
+
+
+def _loading(name: str, backend: str, report: Report, origin: LoadOptions) -> str:
+    given = {
+        "dtype": f"torch.{report.model.dtype}",
+        "attn_implementation": repr(backend),
+    }
+    if origin.revision:
+        given["revision"] = repr(origin.revision)
+    if origin.trust_remote_code:
+        given["trust_remote_code"] = "True"
+    location = find_source(origin.model, allow_pickle=origin.allow_pickle).location
+    words = ", ".join([repr(str(location)), *(f"{key}={value}" for key, value in given.items())])
+    return f"model = {name}.from_pretrained({words}).eval()"
+
+
+def _caller(subject: Subject, way: str) -> Iterator[str]:
+    """The model as the way calls it, without the arguments that it does not take."""
+    used = [name for name in _ARGUMENTS if name in way]
+    dropped = [name for name in used if name not in subject.takes]
+    if not dropped and not subject.first_position:
+        yield "call = model"
+        return
+    kept = [*(name for name in used if name in subject.takes), subject.cache_name]
+    yield f"kept = {set(filter(None, kept))!r}"
+    yield (
+        "call = lambda ids, **given: model(ids, **{name: value for name, value in given.items()"
+        " if name in kept})"
+    )
+    if "model.config" in way:
+        yield "call.config = model.config"
+
+
+def _source(key: str) -> str:
+    """A way's own source, and that of the function it shares, without types."""
+    source = inspect.getsource(ways.WAYS[key])
+    if "steps(" in source:
+        source = inspect.getsource(ways.steps) + source
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef):
+            node.returns = None
+            for argument in node.args.args:
+                argument.annotation = None
+    return ast.unparse(tree)
