@@ -84,3 +84,38 @@ def test_a_full_block_is_seen_whatever_the_predicate_says() -> None:
         BLOCK_SIZE=128, mask_mod=lambda b, h, q, k: k <= q, seq_lengths=(4, 4),
     )  # fmt: skip
     assert cells(masks.blocks(stale), 4).all()
+
+
+@given(SIZES, SIZES)
+def test_chunks_are_blocks_on_the_diagonal(tokens: int, size: int) -> None:
+    sizes = [min(size, tokens - start) for start in range(0, tokens, size)]
+    expected = torch.block_diag(*(torch.ones(one, one) for one in sizes)).bool()
+    assert torch.equal(cells(masks.chunked(size), tokens), expected)
+
+
+@given(SIZES, SIZES, SIZES)
+def test_chunks_with_offset_are_the_later_rows(tokens: int, size: int, offset: int) -> None:
+    whole = cells(masks.chunked(size), tokens + offset)
+    assert torch.equal(cells(masks.chunked(size, offset), tokens, tokens + offset), whole[offset:])
+
+
+@given(SIZES, st.integers(0, 50))
+def test_a_prefix_is_seen_by_all(tokens: int, length: int) -> None:
+    mask = cells(masks.prefix(length), tokens)
+    assert mask.sum() == tokens * min(length, tokens)
+    assert mask[:, :length].all()
+
+
+def test_documents_see_themselves_only_in_each_row_of_the_batch() -> None:
+    numbers = torch.tensor([[0, 0, 1, 1], [5, 3, 3, 3]])
+    rows = masks.documents(numbers).rows(0, 4, 4)
+    assert rows.shape == (2, 1, 4, 4)
+    assert rows[0, 0].int().tolist() == [[1, 1, 0, 0], [1, 1, 0, 0], [0, 0, 1, 1], [0, 0, 1, 1]]
+    assert rows[1, 0].int().tolist() == [[1, 0, 0, 0], [0, 1, 1, 1], [0, 1, 1, 1], [0, 1, 1, 1]]
+
+
+def test_documents_of_one_row_serve_every_row() -> None:
+    packed = masks.causal() & masks.documents(torch.tensor([[0, 0, 1]]))
+    assert packed.rows(0, 3, 3)[0, 0].int().tolist() == [[1, 0, 0], [1, 1, 0], [0, 0, 1]]
+    both = packed & masks.padding(torch.ones(2, 3, dtype=torch.bool))
+    assert torch.equal(both.rows(0, 3, 3)[1], packed.rows(0, 3, 3)[0])

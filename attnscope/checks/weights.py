@@ -195,8 +195,10 @@ class RowSum(Check):
     Why it matters: masking after the softmax (multiplying by 0 and 1) leaves such rows, and later
     tokens then still shape the denominator: a leak that weights above the diagonal do not show.
 
-    How it is measured: in float64, against twice the dtype's eps. Only kernels that return weights
-    can be asked.
+    How it is measured: in float64, against twice the dtype's eps. A sum that is off counts where
+    the call is otherwise reproduced, or where the weights are those of a softmax over every key,
+    multiplied by the mask. Else it may be a design of its own, and is not checked. Only kernels
+    that return weights can be asked.
 
     When it is wrong: kernels that drop weights on purpose (dropout on).
 
@@ -208,14 +210,27 @@ class RowSum(Check):
 
     def judge(self, evidence: Readings) -> Verdict:
         """Within rounding of 1."""
+        odd = [one for one in evidence.calls if _off(one) and not (one.verified or one.multiplied)]
+        if odd:
+            words = f"rows of {odd[0].place.module} do not sum to 1, perhaps by design"
+            return Verdict(reason=words, skipped=True)
 
         def find(call: CallReading) -> Finding | None:
-            if call.sum_gap <= call.sum_limit:
+            if not _off(call):
                 return None
-            message = f"A row of weights sums to 1 within {size(call.sum_gap)} only."
+            why = (
+                "they are a softmax over every key that was multiplied by the mask afterwards"
+                if call.multiplied
+                else "the cause is not known"
+            )
+            message = f"A row of weights misses 1 by {size(call.sum_gap)}: {why}."
             return Finding(
                 layer=call.place.layer, module=call.place.module, head=None, query=None, key=None,
                 measured=call.sum_gap, limit=call.sum_limit, message=message,
             )  # fmt: skip
 
         return over_calls(evidence, find, "rows sum to 1 in {calls}")
+
+
+def _off(call: CallReading) -> bool:
+    return not call.problem and call.sum_gap > call.sum_limit

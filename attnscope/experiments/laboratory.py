@@ -82,6 +82,7 @@ class Laboratory:
         self._attending = cache(self._find_attending)
         self._recorded = cache(self._record)
         self._exact = cache(self._find_exact)
+        self._finer = cache(self._find_finer)
         self._settle_positions = cache(self._find_first_position)
 
     @property
@@ -109,21 +110,22 @@ class Laboratory:
     # --- the experiments, one a kind of evidence
 
     def _repeat(self) -> Repeat:
-        """Twice the same, once observed, and where that differs twice with equal random state."""
-        first, second = self._run("plain"), self._run("plain")
-        repeats = float(drift(first, second).max())
-        seeded = 0.0
-        if repeats > 0:
-            again = []
-            for _ in range(2):
-                torch.manual_seed(self._seed)
-                again.append(self._run("plain"))
-            seeded = float(drift(*again).max())
-        with capture(self.subject.model, lambda call: None):
-            observed = self._run("plain")
+        """Twice the same with equal random state, once observed, once with another."""
+        with torch.random.fork_rng(devices=[]):
+            first, second = self._seeded(), self._seeded()
+            with capture(self.subject.model, lambda call: None):
+                observed = self._seeded()
+            unseeded = self._run("plain")
+        seeded = float(drift(first, second).max())
         return Repeat(
-            neutral=float(drift(first, observed).max()), repeats=repeats, seeded=seeded
+            neutral=float(drift(second, observed).max()),
+            repeats=max(seeded, float(drift(second, unseeded).max())),
+            seeded=seeded,
         )
+
+    def _seeded(self) -> Float[Tensor, "query vocab"]:
+        torch.manual_seed(self._seed)
+        return self._run("plain")
 
     def _sweep(self, key: str) -> Influence:
         """Swap position by position and see what moves."""
@@ -153,21 +155,14 @@ class Laboratory:
             if not (again > 0).any():
                 return replace(found, rounding=_batched(float(moved.max())))
             name = swaps.entry_of_contents(self.subject, setting)
-        if self._rounds(name):
-            return replace(found, rounding=f"{name} alone: see its own replay")
+        finer = None if (twin := self._finer()) is None else swaps.contents(twin, setting)
+        if words := self._rounds(name, float(again.max()), finer):
+            return replace(found, rounding=words)
         return replace(found, drift=again, place=self._place(name))
 
     def _modules(self) -> tuple[Influence, ...]:
         """Replay each module of the plain run with one position changed at a time."""
-        asked = Asked(
-            model=self.subject.model,
-            positions=self.positions,
-            seed=self._seed,
-            attending=self._attending(),
-            declared=self._declared,
-            widest=self._widest,
-        )
-        return mixers.influences(self._recorded(), asked)
+        return mixers.influences(self._recorded(), self._asked())
 
     def _calls(self, key: str) -> Readings:
         """Read each attention call's mask and weights in a condition."""
@@ -219,6 +214,16 @@ class Laboratory:
 
     # --- what they share
 
+    def _asked(self) -> Asked:
+        return Asked(
+            model=self.subject.model,
+            positions=self.positions,
+            seed=self._seed,
+            attending=self._attending(),
+            declared=self._declared,
+            widest=self._widest,
+        )
+
     def _run(self, key: str) -> Float[Tensor, "query vocab"]:
         setting = self.setting(key)
         return self.subject.run(key, setting.ids, setting.aside)
@@ -252,15 +257,28 @@ class Laboratory:
             columns = moved if batched else moved[:, [found.swapped.index(k) for k in worst]]
             key = worst[int(columns.amax(dim=0).argmax())]
             name = swaps.entry_of_swap(self.subject, setting, key, visible)
-        if self._rounds(name):
-            return replace(found, rounding=f"{name} alone: see its own replay")
+        finer = None
+        if (twin := self._finer()) is not None:
+            finer = swaps.sweep(twin, setting, [key]).masked_fill(visible[:, [key]], 0.0)
+        if words := self._rounds(name, float(columns.max()), finer):
+            return replace(found, rounding=words)
         return replace(found, place=self._place(name))
 
-    def _rounds(self, name: str) -> bool:
-        """True when that module's replay is rounding and no other module leaks."""
-        own = [one for one in self.modules() if one.place.module == name]
-        leaks = any(mixers.forbidden(one) for one in self.modules())
-        return bool(own) and all(one.rounding for one in own) and not leaks
+    def _rounds(self, name: str, measured: float, finer: Tensor | None) -> str:
+        """Why a forbidden drift is rounding, in words; empty when it is not, or cannot be told.
+
+        `finer` is the same measured in float64. Where that is not possible, the module where it
+        enters is replayed in float64, and the drift must also be within the model's floor.
+        """
+        if finer is not None:
+            after = float(finer.max())
+            small = after <= measured * mixers.ROUNDING_SHRINKS
+            return f"{measured:.1e}, and {after:.1e} in float64" if small else ""
+        calls = [call for call in self._recorded() if call.name == name]
+        clean = bool(calls) and all(mixers.clean_in_float64(call, self._asked()) for call in calls)
+        if clean and measured <= self.limit():
+            return f"{measured:.1e}; {name} alone is clean in float64"
+        return ""
 
     def _place(self, name: str) -> Place:
         from attnscope.capture.modules import ModuleStack
@@ -305,6 +323,19 @@ class Laboratory:
                 return
         subject.first_position = 0
 
+    def _find_finer(self) -> Subject | None:
+        """A float64 copy of the model that runs; None where there is none."""
+        model = exact_copy(self.subject.model, torch.float64)
+        if model is None:
+            return None
+        finer = Subject(model, self.subject.vocabulary.tolist(), self.subject.cost)
+        finer.first_position = self.subject.first_position
+        try:
+            finer.run("plain", self._ids, self._ids[:, :0])
+        except CaptureError:  # kernels without float64
+            return None
+        return finer
+
     def _find_exact(self) -> Laboratory | None:
         """The same on a float32 copy of the model; None where that is no finer or does not fit."""
         if self._dtype not in HALVES:
@@ -313,6 +344,7 @@ class Laboratory:
         if model is None:
             return None
         subject = Subject(model, self.subject.vocabulary.tolist(), self.subject.cost)
+        subject.first_position = self.subject.first_position
         return Laboratory(
             subject, ids=self._ids, seed=self._seed, declared=self._declared, widest=self._widest
         )

@@ -13,10 +13,15 @@ from torch.nn import ModuleList
 from attnscope.capture.modules import ModuleStack
 from attnscope.declared import Declared
 from attnscope.experiments.replay import Recorded, replay
+from attnscope.experiments.switches import batched_experts
 from attnscope.records.evidence import Influence, Place
 
 ROUNDING_SHRINKS = 1e-3
 """Rounding shrinks by 5e-10 from float32 to float64, a leak not at all: anything between tells."""
+
+
+DAMPING = 1 / 64
+"""Makes scores so small that every open key gets a weight that float64 can see."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +61,17 @@ def mixes(one: Influence) -> bool:
     rows = torch.arange(one.drift.shape[0])[:, None]
     elsewhere = one.drift * (rows != torch.tensor(one.swapped))
     return not one.rounding and bool((elsewhere > 0).any())
+
+
+def clean_in_float64(call: Recorded, asked: Asked) -> bool:
+    """True when, in float64, nothing moves that may not, relative to what may."""
+    exact = replay(call, asked.positions, asked.seed, torch.float64)
+    if exact is None:
+        return False
+    may = columns(asked.widest, call.tokens, asked.positions)
+    scale = float(exact.masked_fill(~may, 0.0).max())
+    limit = ROUNDING_SHRINKS * torch.finfo(torch.float32).eps * scale
+    return float(exact.masked_fill(may, 0.0).max()) <= limit
 
 
 def _of_call(call: Recorded, calls: Sequence[Recorded], asked: Asked) -> list[Influence]:
@@ -108,18 +124,35 @@ def _decided(one: Influence, call: Recorded, asked: Asked) -> Influence:
     again = [position for position, w, s in zip(one.swapped, wrong, still, strict=True) if w or s]
     if not again:
         return one
+    if wrong.any() and (words := _batched(one, call, again, asked)):
+        return replace(one, rounding=words)
     exact = replay(call, again, asked.seed, torch.float64)
-    if exact is None:
+    even = replay(call, again, asked.seed, torch.float64, DAMPING) if still.any() else exact
+    if exact is None or even is None:
         return replace(one, expected=torch.zeros_like(one.expected)) if still.any() else one
     place = [one.swapped.index(position) for position in again]
     native, may = one.drift[:, place], one.allowed[:, place]
-    if wrong.any():
-        before, after = (float(m.masked_fill(may, 0.0).max()) for m in (native, exact))
-        if after <= before * ROUNDING_SHRINKS:
-            return replace(one, rounding=f"{before:.1e}, and {after:.1e} in float64")
+    if wrong.any() and (words := _rounding(native, exact, may)):
+        return replace(one, rounding=words)
     sharper = one.drift.clone()
-    sharper[:, place] = torch.where(may, torch.maximum(native, exact), native)
+    sharper[:, place] = torch.where(may, torch.maximum(native, torch.maximum(exact, even)), native)
     return replace(one, drift=sharper)
+
+
+def _batched(one: Influence, call: Recorded, positions: list[int], asked: Asked) -> str:
+    """Why forbidden drift is rounding among experts, in words; empty when it is not."""
+    with batched_experts(asked.model) as batched:
+        apart = replay(call, positions, asked.seed) if batched else None
+    may = columns(asked.widest, call.tokens, positions)
+    if apart is None or (apart.masked_fill(may, 0.0) > 0).any():
+        return ""
+    before = float(one.drift.masked_fill(one.allowed, 0.0).max())
+    return f"{before:.1e}, and 0.0 with each token's experts computed apart"
+
+
+def _rounding(native: Tensor, exact: Tensor, may: Tensor) -> str:
+    before, after = (float(one.masked_fill(may, 0.0).max()) for one in (native, exact))
+    return f"{before:.1e}, and {after:.1e} in float64" if after <= before * ROUNDING_SHRINKS else ""
 
 
 def columns(

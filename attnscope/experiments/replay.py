@@ -80,17 +80,22 @@ def recording(model: nn.Module, tokens: int) -> Iterator[list[Recorded]]:
 
 
 def replay(
-    call: Recorded, positions: Sequence[int], seed: int, dtype: torch.dtype | None = None
+    call: Recorded,
+    positions: Sequence[int],
+    seed: int,
+    dtype: torch.dtype | None = None,
+    damping: float = 1.0,
 ) -> Float[Tensor, "query swap"] | None:
     """How far each position's output moves when one position's input is changed.
 
-    With `dtype`, on a copy of the module in it. None where the output has no row a token, or where
+    With `dtype`, on a copy of the module in it; with `damping`, on inputs made so much smaller,
+    which evens out attention that looks at one key only. None where the output has no row a token, or where
     the module does not run like this.
     """
     twin = call if dtype is None else _exact(call, dtype)
     if twin is None:
         return None
-    main = twin.given()
+    main = twin.given() * damping
     generator = torch.Generator().manual_seed(seed)
     noise = torch.randn(call.given().shape, generator=generator)
     other = noise.to(main) * main.double().pow(2).mean().sqrt().to(main.dtype)

@@ -17,7 +17,7 @@ from attnscope.experiments.ways import ASIDE, WAYS
 CACHES = ("past_key_values", "cache_params", "state")
 """What models call the cache that they take and return; the first that a model takes counts."""
 
-THROUGH_KWARGS = frozenset({"output_attentions"})
+THROUGH_KWARGS = frozenset({"output_attentions", "use_cache"})
 """Arguments that transformers takes even where a forward only has `**kwargs`."""
 
 

@@ -58,8 +58,8 @@ def next_added(output: Tensor) -> Tensor:
 
 
 def scaled_by_length(output: Tensor) -> Tensor:
-    """Everything grows with the length of the input."""
-    return output * (1 + SHARE * output.shape[-2])
+    """The first feature grows with the length of the input."""
+    return _raised(output, output.shape[-2])
 
 
 def chosen_over_time(output: Tensor) -> Tensor:
@@ -84,6 +84,18 @@ def from_last_call() -> Change:
     return change
 
 
+def kept_length() -> Change:
+    """A module whose output depends on the longest input so far."""
+    longest = 0
+
+    def change(output: Tensor) -> Tensor:
+        nonlocal longest
+        longest = max(longest, output.shape[-2])
+        return _raised(output, longest)
+
+    return change
+
+
 def counting() -> Change:
     """A module whose output grows with every call."""
     calls = 0
@@ -91,9 +103,15 @@ def counting() -> Change:
     def change(output: Tensor) -> Tensor:
         nonlocal calls
         calls += 1
-        return output * (1 + SHARE * calls)
+        return _raised(output, calls)
 
     return change
+
+
+def _raised(output: Tensor, steps: int) -> Tensor:
+    raised = output.clone()
+    raised[..., 0] += SHARE * steps
+    return raised
 
 
 def _last_feed_forward(model: Any) -> Named:
@@ -180,7 +198,7 @@ FAULTS = (
     Fault(
         name="output that grows with the length",
         key="length-scaled",
-        words="The last layer's output is scaled by how long the input is.",
+        words="The last layer adds to its output what depends on the length of the input.",
         caught_by=("ATN407", "ATN404", "ATN401"),
         plant=on_output(lambda model: parts.layers(model)[-1], lambda: scaled_by_length),
         applies=_always,
@@ -190,8 +208,16 @@ FAULTS = (
         name="state of the last call",
         key="last-call",
         words="The last layer adds the mean of what it returned in the call before.",
-        caught_by=("ATN406", "ATN409", "ATN301"),
+        caught_by=("ATN001", "ATN301"),
         plant=on_output(lambda model: parts.layers(model)[-1], from_last_call),
+        applies=_always,
+    ),
+    Fault(
+        name="what the longest input so far has left",
+        key="longest-input",
+        words="The last layer adds to its output what depends on the longest input so far.",
+        caught_by=("ATN406",),
+        plant=on_output(lambda model: parts.layers(model)[-1], kept_length),
         applies=_always,
     ),
     Fault(

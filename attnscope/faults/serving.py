@@ -33,7 +33,9 @@ def arguments(change: Change) -> Plant:
 
 
 def _without_mask(args: tuple[Any, ...], given: dict[str, Any]) -> None:
-    given.pop("attention_mask", None)
+    """Ones, because position ids that stand still would be taken for packed documents."""
+    if isinstance(given.get("attention_mask"), Tensor):
+        given["attention_mask"] = torch.ones_like(given["attention_mask"])
 
 
 def _shifted_mask(args: tuple[Any, ...], given: dict[str, Any]) -> None:
@@ -107,7 +109,7 @@ FAULTS = (
     Fault(
         name="attention_mask ignored",
         key="mask-ignored",
-        words="The model drops the attention_mask that it is given.",
+        words="The model takes every attention_mask for one of ones.",
         caught_by=("ATN204", "ATN306", "ATN404"),
         plant=arguments(_without_mask),
         applies=_masks,

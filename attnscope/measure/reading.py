@@ -12,6 +12,7 @@ from attnscope.declared import Declared
 from attnscope.masks import Mask
 from attnscope.measure.attention import Rows, exact, row_blocks, weight_rows
 from attnscope.measure.match import MatchTally
+from attnscope.measure.row_sums import RowSums
 from attnscope.records import AttentionCall
 from attnscope.records.evidence import CallReading, Cells, Place
 
@@ -63,8 +64,9 @@ def read_call(call: AttentionCall, span: Span, declared: Declared) -> CallReadin
         future_at=weights.future_at,
         nan_row=_first_row(one.output[0, :, span.start : span.stop].isnan().any(dim=-1)),
         blind_row=cells.blind,
-        sum_gap=weights.sum_gap,
+        sum_gap=weights.sums.gap,
         sum_limit=SUM_FACTOR * torch.finfo(one.output.dtype).eps,
+        multiplied=weights.sums.multiplied,
         ahead=cells.cells("ahead"),
         beyond=cells.cells("beyond"),
         padding=cells.cells("pads"),
@@ -121,16 +123,12 @@ class _Weights:
         self.match = MatchTally(call, exact(call.output[:0]).device)
         self.future = 0.0
         self.future_at: tuple[int, int, int] | None = None
-        self.sum_gap = 0.0
+        self.sums = RowSums(call)
 
     def add(self, rows: Rows) -> None:
         self.match.add(rows)
         self._look_ahead(rows)
-        if self._call.weights is not None and self._call.query is not None:
-            own = exact(self._call.weights[0, :, rows.start : rows.stop]).sum(dim=-1)
-            total = own if rows.sink_weights is None else own + rows.sink_weights
-            gap = (total - 1.0).abs().masked_fill(~rows.allowed.any(dim=-1), 0.0)
-            self.sum_gap = max(self.sum_gap, float(gap.nan_to_num(nan=0.0).max()))
+        self.sums.add(rows)
 
     def _look_ahead(self, rows: Rows) -> None:
         first, stop = self._span.start, min(self._span.stop, rows.columns)

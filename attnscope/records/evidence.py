@@ -128,6 +128,8 @@ class CallReading:
     """Largest distance of a row sum of the kernel's own weights from 1, sinks counted in."""
     sum_limit: float = 0.0
     """What rounding explains of it."""
+    multiplied: bool = False
+    """The kernel's own weights are a softmax over every key, multiplied by the mask."""
     ahead: Cells | None = None
     """Open cells on later keys."""
     beyond: Cells | None = None
