@@ -11,7 +11,7 @@ from typing import Any
 from torch import Tensor
 
 from attnscope import reproducer
-from attnscope.checks import CHECKS, Check
+from attnscope.checks import CHECKS, Check, find
 from attnscope.checks.base import Verdict
 from attnscope.conditions import CONDITIONS, Promise
 from attnscope.declared import Declared, declare, parse_expect
@@ -24,8 +24,9 @@ from attnscope.load import LoadedModel, LoadOptions, Progress, load, tokens_from
 from attnscope.load.describe import vocabulary_size
 from attnscope.load.quiet import quiet
 from attnscope.measure.drift import drift
-from attnscope.records.evidence import Agreement, Floor
-from attnscope.report import CheckResult, Outcome, Report
+from attnscope.proving import prove
+from attnscope.records.evidence import Agreement
+from attnscope.report import CheckResult, Outcome, PlantedLeak, Proven, Report
 
 BUDGET = 400_000
 """Tokens pushed at most by default, over all backends."""
@@ -80,7 +81,10 @@ class _Run:
     results: list[CheckResult] = field(default_factory=list)
     beside_the_point: dict[str, list[str]] = field(default_factory=dict)
     floors: list[str] = field(default_factory=list)
-    plain: dict[str, tuple[Tensor, float]] = field(default_factory=dict)
+    smallest: list[float | None] = field(default_factory=list)
+    routed: bool = False
+    plain: dict[str, list[tuple[Tensor, float]]] = field(default_factory=dict)
+    """Logits and limit of each backend, and likewise of its float32 copy if it has one."""
 
 
 def verify_model(
@@ -105,10 +109,7 @@ def verify_model(
         _compare_backends(run)
         report = _report(run, time.monotonic() - started)
         if options.prove and report.outcome == "pass":
-            from attnscope.proving import prove
-
-            proven = prove(loaded, options, report, run.tell)
-            report = replace(report, proven=proven)
+            report = replace(report, proven=_proven(run))
     return replace(report, seconds=time.monotonic() - started)
 
 
@@ -190,7 +191,7 @@ def _named(check: type[Check], words: Sequence[str]) -> bool:
 
 def _verify_backend(run: _Run, subject: Subject, backend: str) -> None:
     lab = _laboratory(run, subject)
-    run.plain[backend] = (lab.plain(), 0.0)  # a model that does not run at all is told as it is
+    lab.plain()  # a model that does not run at all is told as it is
     blocked, unsteady = "", False
     for check in CHECKS:
         if check.evidence == "backends" or not selected(check, run.options):
@@ -206,9 +207,12 @@ def _verify_backend(run: _Run, subject: Subject, backend: str) -> None:
             blocked = f"{check.code} {check.name} did not pass"
             unsteady |= check.evidence == "repeat"
     if not blocked:
-        run.floors.append(_floor_words(backend, lab.floor()))
+        run.floors.append(_floor_words(backend, lab))
+        run.smallest.append(lab.floor().weight)
         if len(run.backends) > 1:
-            run.plain[backend] = (lab.plain(), lab.limit())
+            finer = [] if (twin := lab.exact()) is None else [(twin.plain(), twin.limit())]
+            run.plain[backend] = [(lab.plain(), lab.limit()), *finer]
+            run.routed = lab.routed()
 
 
 def _laboratory(run: _Run, subject: Subject) -> Laboratory:
@@ -269,6 +273,26 @@ def _promise(check: type[Check], key: str) -> Promise:
     return agrees or condition.promise
 
 
+def _proven(run: _Run) -> Proven:
+    """Leaks planted on every backend, after each has passed."""
+    planted: list[PlantedLeak] = []
+    for backend in run.backends:
+        with _switched(run, backend) as subject:
+
+            def laboratory(subject: Subject = subject) -> Laboratory:
+                return _laboratory(run, subject)
+
+            def judge(
+                lab: Laboratory, code: str, key: str, backend: str = backend
+            ) -> CheckResult | None:
+                return _judged(run, lab, find(code), key, backend)
+
+            planted += prove(subject.model, backend, laboratory, judge, run.tell)
+    weights = [weight for weight in run.smallest if weight is not None]
+    smallest = max(weights) if weights and len(weights) == len(run.smallest) else None
+    return Proven(planted=tuple(planted), smallest_weight=smallest)
+
+
 def _evidence(lab: Laboratory, check: type[Check], key: str) -> object:
     whole = {"repeat": lab.repeat, "floor": lab.floor, "modules": lab.modules}
     by_condition = {
@@ -305,22 +329,30 @@ def _compare_backends(run: _Run) -> None:
     first, *others = run.backends
     for other in others:
         name = f"{first}, {other}"
-        limits = [run.plain[one][1] for one in (first, other)]
-        if 0.0 in limits:
+        if first not in run.plain or other not in run.plain:
             run.results.append(_row(check, "", name, "skip", "one of them was not checked"))
             continue
-        gap = drift(run.plain[first][0], run.plain[other][0])
-        verdict = check().judge(Agreement(way=other, gap=gap, limit=max(limits)))
+        pairs = list(zip(run.plain[first], run.plain[other], strict=False))
+        native, *finer = [_gap(other, *pair) for pair in pairs]
+        evidence = replace(native, finer=finer[0] if finer else None, routed=run.routed)
+        verdict = check().judge(evidence)
         outcome: Outcome = "fail" if verdict.findings else "pass"
         run.results.append(_row(check, "", name, outcome, verdict.reason, verdict))
 
 
-def _floor_words(backend: str, floor: Floor) -> str:
+def _gap(way: str, one: tuple[Tensor, float], other: tuple[Tensor, float]) -> Agreement:
+    return Agreement(way=way, gap=drift(one[0], other[0]), limit=max(one[1], other[1]))
+
+
+def _floor_words(backend: str, lab: Laboratory) -> str:
+    floor = lab.floor()
     if floor.weight is None:
         return f"{backend}: no planted leak could be seen"
+    twin = lab.exact() or lab
     return (
         f"{backend}: a weight of {floor.weight:.0e} in one cell of {floor.place.module} is seen in"
-        f" {floor.dtype}, smaller ones may not be"
+        f" {floor.dtype}, smaller ones may not be; logits that differ by up to {twin.limit():.0e}"
+        f"{' in float32' if twin is not lab else ''} count as rounding"
     )
 
 
@@ -352,8 +384,11 @@ def _outcome(run: _Run) -> Outcome:
     if "error" in outcomes:
         return "error"
     required = [check.code for check in CHECKS if check.required]
+    plain = {"", CONDITIONS["plain"].title}
     passed = {
-        (result.backend, result.code) for result in run.results if result.outcome == "pass"
+        (result.backend, result.code)
+        for result in run.results
+        if result.outcome == "pass" and result.condition in plain
     }
     whole = all((backend, code) in passed for backend in run.backends for code in required)
     return "pass" if whole else "skip"

@@ -19,6 +19,12 @@ def worst(values: Tensor) -> tuple[float, int, int]:
     return float(values[row, column]), row, column
 
 
+def still_positions(one: Influence) -> list[int]:
+    """The swapped positions whose own output did not move."""
+    own = one.drift[list(one.swapped), range(len(one.swapped))]
+    return [one.swapped[int(column)] for column in (own == 0).nonzero().flatten()]
+
+
 def _forbidden(one: Influence) -> Tensor:
     return one.drift.masked_fill(one.allowed, 0.0)
 
@@ -75,6 +81,9 @@ class FutureInfluence(Check):
         if moved:
             words = f"{_swept(evidence)}: {int(moved):,} pairs moved that must not"
             return Verdict(findings=(_finding(evidence, at(evidence.place)),), reason=words)
+        if still := still_positions(evidence):  # logits that are all NaN stand still too
+            words = f"{counted(len(still), 'swapped position')} did not move its own logits"
+            return Verdict(reason=f"{words}, first {still[0]}: nothing can be seen", skipped=True)
         cells = int((~evidence.allowed).sum())
         return Verdict(reason=f"{_swept(evidence)}: {cells:,} pairs, none moved by a single bit")
 
@@ -199,7 +208,7 @@ def _pairs(one: Influence) -> Tensor:
 
 
 def _only(one: Influence, where: Tensor) -> Influence:
-    return replace(one, drift=one.drift * where)
+    return replace(one, drift=one.drift.masked_fill(~where, 0.0))
 
 
 def _blind(one: Influence) -> Finding | None:
@@ -217,6 +226,12 @@ def _blind(one: Influence) -> Finding | None:
             mask = torch.zeros_like(expected)
             mask[:, column] = later
             return _blind_finding(one, mask, f"no query sees key {key}")
+    others = expected & (distance != 0)
+    for query in (others.sum(dim=1) > 1).nonzero().flatten().tolist():
+        if not (moved[query] & others[query]).any():
+            mask = torch.zeros_like(expected)
+            mask[query] = others[query]
+            return _blind_finding(one, mask, f"query {query} sees nothing but itself")
     return None
 
 

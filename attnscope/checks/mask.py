@@ -130,7 +130,8 @@ class PaddingOpen(Check):
         def find(call: CallReading) -> Finding | None:
             if call.padding is None:
                 return None
-            return of_cells(call.place, call.padding, "of the delivered mask are open on pads")
+            words = "of the delivered mask are open on pads"
+            return of_cells(call.place, call.padding, words, beside=True)
 
         return over_calls(evidence, find, "no pad open in {calls}")
 
@@ -160,6 +161,6 @@ class DocumentsOpen(Check):
             if call.documents is None:
                 return None
             words = "of the delivered mask are open on the other document"
-            return of_cells(call.place, call.documents, words)
+            return of_cells(call.place, call.documents, words, beside=True)
 
         return over_calls(evidence, find, "no cell open on another document in {calls}")

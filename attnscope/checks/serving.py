@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from attnscope.checks.base import Check, Verdict
 from attnscope.checks.influence import _Contents
 from attnscope.checks.wording import counted, size
@@ -15,24 +17,28 @@ class _Agreement(Check):
     family, evidence = "serving", "agreement"
 
     def judge(self, evidence: Agreement) -> Verdict:
-        """Within what rounding explains, at every token."""
-        measured, query = float(evidence.gap.max()), int(evidence.gap.argmax())
-        limit = "bit equality is asked" if evidence.limit == 0.0 else size(evidence.limit)
-        if measured <= evidence.limit:
-            return Verdict(reason=f"largest difference {size(measured)}, limit {limit}")
-        if evidence.rounding:
-            words = f"largest difference {size(measured)}, which is rounding: {evidence.repeated}"
+        """Within what rounding explains, at every token; a float32 copy has the last word."""
+        judged = evidence if evidence.finer is None else evidence.finer
+        if judged.largest <= judged.limit and evidence.largest > evidence.limit:
+            judged = judged if evidence.routed else evidence
+        inside = "" if judged is evidence else " in float32"
+        measured, query = judged.largest, int(judged.gap.argmax())
+        limit = "bit equality is asked" if judged.limit == 0.0 else f"limit {size(judged.limit)}"
+        words = f"largest difference {size(measured)}{inside}, {limit}"
+        if evidence.finer is not None:
+            words += f" ({size(evidence.largest)} and {size(evidence.limit)} as loaded)"
+        if measured <= judged.limit:
             return Verdict(reason=words)
-        more = f"; {evidence.repeated}" if evidence.repeated else ""
+        explained = "nothing" if judged.limit == 0.0 else f"up to {size(judged.limit)}"
         message = (
-            f"Position {query} differs by {size(measured)} from the plain run; rounding explains"
-            f" {limit}{more}."
+            f"Position {query} differs by {size(measured)}{inside} from the plain run; rounding"
+            f" explains {explained}."
         )
         finding = Finding(
             layer=None, module="", head=None, query=query, key=None,
-            measured=measured, limit=evidence.limit, message=message,
+            measured=measured, limit=judged.limit, message=message,
         )  # fmt: skip
-        beyond = int((evidence.gap > evidence.limit).sum())
+        beyond = int((judged.gap > judged.limit).sum())
         return Verdict(findings=(finding,), reason=f"{counted(beyond, 'position')} differ")
 
 
@@ -48,7 +54,8 @@ class CacheDrift(_Agreement):
     How it is measured: the same tokens, one or several a step, with and without explicit position
     ids, against the plain run. The limit is what rounding explains: the plain run is repeated with
     every innermost module's output stirred in its last bit, and 8 times the largest effect is
-    allowed. In half precision a larger gap is measured again in float32, where rounding shrinks.
+    allowed. In half precision rounding can hide a real difference, so a float32 copy of the model
+    decides, as far as it fits into memory.
 
     When it is wrong: models whose rotary base depends on the length.
 

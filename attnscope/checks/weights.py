@@ -19,16 +19,26 @@ NO_ATTENTION = "no attention call was seen"
 
 
 def over_calls(
-    evidence: Readings, find: Callable[[CallReading], Finding | None], clean: str
+    evidence: Readings,
+    find: Callable[[CallReading], Finding | None],
+    clean: str,
+    doubt: Callable[[CallReading], str] = lambda call: "",
 ) -> Verdict:
-    """Ask every call that could be read; findings first, then what could not be read."""
-    readable = [call for call in evidence.calls if not call.problem]
+    """Ask every call that could be read; findings first, then what could not be read.
+
+    `doubt` says why a check cannot judge a call that others can.
+    """
+    problems = [
+        f"{call.place.module}: {words}"
+        for call in evidence.calls
+        if (words := call.problem or doubt(call))
+    ]
+    readable = [call for call in evidence.calls if not (call.problem or doubt(call))]
     found = [finding for call in readable if (finding := find(call)) is not None]
     if found:
         worst = sorted(found, key=lambda finding: -finding.measured)
         words = f"{len(found)} of {counted(len(readable), 'call')}"
         return Verdict(findings=tuple(worst), reason=words)
-    problems = [f"{call.place.module}: {call.problem}" for call in evidence.calls if call.problem]
     problems += evidence.unseen
     if problems:
         more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
@@ -82,7 +92,11 @@ class FutureWeight(Check):
             )
             return _finding(call, call.future_at, call.future_weight, message)
 
-        return over_calls(evidence, find, "no weight on a later key in {calls}")
+        return over_calls(evidence, find, "no weight on a later key in {calls}", _not_reproduced)
+
+
+def _not_reproduced(call: CallReading) -> str:
+    return "" if call.verified else "its output is not reproduced, so its weights are not known"
 
 
 def _mask_words(call: CallReading) -> str:
@@ -210,13 +224,18 @@ class RowSum(Check):
 
     def judge(self, evidence: Readings) -> Verdict:
         """Within rounding of 1."""
-        odd = [one for one in evidence.calls if _off(one) and not (one.verified or one.multiplied)]
-        if odd:
-            words = f"rows of {odd[0].place.module} do not sum to 1, perhaps by design"
-            return Verdict(reason=words, skipped=True)
+        unread = evidence.unseen or any(one.problem for one in evidence.calls)
+        if evidence.calls and not unread and all(one.sum_gap is None for one in evidence.calls):
+            return Verdict(reason="the kernel returns no weights", beside_the_point=True)
+
+        def doubt(call: CallReading) -> str:
+            if call.sum_gap is None:
+                return "its kernel returns no weights"
+            known = call.verified or call.multiplied or not _off(call)
+            return "" if known else "rows do not sum to 1, perhaps by design"
 
         def find(call: CallReading) -> Finding | None:
-            if not _off(call):
+            if call.sum_gap is None or not _off(call):
                 return None
             why = (
                 "they are a softmax over every key that was multiplied by the mask afterwards"
@@ -229,8 +248,8 @@ class RowSum(Check):
                 measured=call.sum_gap, limit=call.sum_limit, message=message,
             )  # fmt: skip
 
-        return over_calls(evidence, find, "rows sum to 1 in {calls}")
+        return over_calls(evidence, find, "rows sum to 1 in {calls}", doubt)
 
 
 def _off(call: CallReading) -> bool:
-    return not call.problem and call.sum_gap > call.sum_limit
+    return call.sum_gap is not None and call.sum_gap > call.sum_limit

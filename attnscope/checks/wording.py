@@ -21,8 +21,8 @@ def counted(number: int, what: str) -> str:
     return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
 
 
-def of_cells(place: Place, cells: Cells, words: str) -> Finding:
-    """The finding for cells of a delivered mask."""
+def of_cells(place: Place, cells: Cells, words: str, *, beside: bool = False) -> Finding:
+    """The finding for cells of a delivered mask; `beside`: on keys that are none of the tokens."""
     pattern = f": {cells.pattern}" if cells.pattern else ""
     many = f"{cells.count:,} cells" if cells.count > 1 else "1 cell"
     return Finding(
@@ -30,7 +30,7 @@ def of_cells(place: Place, cells: Cells, words: str) -> Finding:
         module=place.module,
         head=cells.head,
         query=cells.query,
-        key=cells.key,
+        key=None if beside else cells.key,
         measured=float(cells.count),
         limit=0.0,
         message=f"{many} {words}{pattern}.",

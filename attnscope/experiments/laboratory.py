@@ -18,6 +18,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from attnscope.capture import capture
+from attnscope.capture.runs import failed
 from attnscope.conditions import CONDITIONS, Facts
 from attnscope.declared import Declared
 from attnscope.errors import CaptureError
@@ -39,7 +40,7 @@ from attnscope.records.evidence import (
 )
 
 HALVES = {"bfloat16", "float16"}
-"""Dtypes in which a gap beyond the floor is measured again in float32."""
+"""Dtypes whose rounding can hide a real difference: agreement is asked in float32 too."""
 
 BIT_EQUAL = frozenset({"after_longer"})
 """Conditions of the same shape as the plain one: their limit is 0.0."""
@@ -81,7 +82,7 @@ class Laboratory:
         self.plain = cache(self._plain)
         self._attending = cache(self._find_attending)
         self._recorded = cache(self._record)
-        self._exact = cache(self._find_exact)
+        self.exact = cache(self._find_exact)
         self._finer = cache(self._find_finer)
         self._settle_positions = cache(self._find_first_position)
 
@@ -94,6 +95,11 @@ class Laboratory:
         """A condition with its tokens."""
         aside = self.subject.aside(key, self.tokens, self._seed + 1)
         return Setting(key=key, ids=self._ids, aside=aside, seed=self._seed)
+
+    def routed(self) -> bool:
+        """True for models with experts."""
+        names = (type(one).__name__.lower() for one in self.subject.model.modules())
+        return any("expert" in name or "moe" in name for name in names)
 
     def require(self, key: str) -> None:
         """Raise CaptureError when the model cannot be asked in a condition."""
@@ -111,7 +117,9 @@ class Laboratory:
 
     def _repeat(self) -> Repeat:
         """Twice the same with equal random state, once observed, once with another."""
+        other = self.subject.others(self._ids, self._seed)
         with torch.random.fork_rng(devices=[]):
+            self.subject.run("plain", other, other[:, :0])  # what it leaves behind, if anything
             first, second = self._seeded(), self._seeded()
             with capture(self.subject.model, lambda call: None):
                 observed = self._seeded()
@@ -155,7 +163,7 @@ class Laboratory:
             if not (again > 0).any():
                 return replace(found, rounding=_batched(float(moved.max())))
             name = swaps.entry_of_contents(self.subject, setting)
-        finer = None if (twin := self._finer()) is None else swaps.contents(twin, setting)
+        finer = None if (twin := self._finer_in(setting)) is None else swaps.contents(twin, setting)
         if words := self._rounds(name, float(again.max()), finer):
             return replace(found, rounding=words)
         return replace(found, drift=again, place=self._place(name))
@@ -168,22 +176,22 @@ class Laboratory:
         """Read each attention call's mask and weights in a condition."""
         setting = self.setting(key)
         return readings.read(
-            self.subject, key, setting.ids, setting.aside, self._declared or (self._widest,)
+            self.subject, key, setting.ids, setting.aside, self._declared, self._widest
         )
 
     def _agreement(self, key: str) -> Agreement:
         """The same tokens by another way, against the plain run."""
         gap = drift(self.plain(), self._run(key))
-        limit = 0.0 if key in BIT_EQUAL else self.limit()
-        found = Agreement(way=CONDITIONS[key].title, gap=gap, limit=limit)
-        if float(gap.max()) <= limit or limit == 0.0:
-            return found
-        twin = self._exact()
-        if twin is None:
-            return found
-        finer = drift(twin.plain(), twin._run(key))  # noqa: SLF001
-        words = f"{float(finer.max()):.1e} in float32, where rounding explains {twin.limit():.1e}"
-        return replace(found, repeated=words, rounding=float(finer.max()) <= twin.limit())
+        if key in BIT_EQUAL:
+            return Agreement(way=CONDITIONS[key].title, gap=gap, limit=0.0)
+        twin = self.exact()
+        return Agreement(
+            way=CONDITIONS[key].title,
+            gap=gap,
+            limit=self.limit(),
+            finer=None if twin is None else twin.agreement(key),
+            routed=self.routed(),
+        )
 
     def _floor(self) -> Floor:
         """Plant ever smaller leaks into the last mixer until none is seen."""
@@ -254,11 +262,12 @@ class Laboratory:
                 if not (moved > 0).any():
                     largest = float(found.drift.masked_fill(found.allowed, 0.0).max())
                     return replace(found, rounding=_batched(largest))
+                found.drift[:, [found.swapped.index(k) for k in worst]] = again
             columns = moved if batched else moved[:, [found.swapped.index(k) for k in worst]]
             key = worst[int(columns.amax(dim=0).argmax())]
             name = swaps.entry_of_swap(self.subject, setting, key, visible)
         finer = None
-        if (twin := self._finer()) is not None:
+        if (twin := self._finer_in(setting)) is not None:
             finer = swaps.sweep(twin, setting, [key]).masked_fill(visible[:, [key]], 0.0)
         if words := self._rounds(name, float(columns.max()), finer):
             return replace(found, rounding=words)
@@ -279,6 +288,19 @@ class Laboratory:
         if clean and measured <= self.limit():
             return f"{measured:.1e}; {name} alone is clean in float64"
         return ""
+
+    def _finer_in(self, setting: Setting) -> Subject | None:
+        """The float64 copy where its logits are numbers: eager attention takes its softmax in
+        float32, where float64's minimum overflows, so rows of pads become NaN and tell nothing.
+        """
+        twin = self._finer()
+        if twin is None:
+            return None
+        try:
+            logits = twin.run(setting.key, setting.ids, setting.aside)
+        except CaptureError:  # what was found in the model's own dtype stands
+            return None
+        return None if bool(logits.isnan().any()) else twin
 
     def _place(self, name: str) -> Place:
         from attnscope.capture.modules import ModuleStack
@@ -303,8 +325,11 @@ class Laboratory:
     def _returns_cache(self) -> bool:
         if not self.subject.cache_name:
             return False
-        with torch.no_grad():
-            ran = self.subject(self._ids[:, :2].to(self.subject.device), use_cache=True)
+        try:
+            with torch.no_grad():
+                ran = self.subject(self._ids[:, :2].to(self.subject.device), use_cache=True)
+        except Exception as error:  # whatever a model's own code raises
+            raise CaptureError(failed(self.subject.model, error)) from error
         return ran.past_key_values is not None
 
     def _find_first_position(self) -> None:
@@ -316,9 +341,12 @@ class Laboratory:
         pad = getattr(subject.config, "pad_token_id", None)
         for first in (0, pad + 1) if isinstance(pad, int) else (0,):
             subject.first_position = first
-            with torch.no_grad():
-                ids = self._ids.to(subject.device)
-                told = subject(ids, position_ids=places, use_cache=False).logits[0]
+            try:
+                with torch.no_grad():
+                    ids = self._ids.to(subject.device)
+                    told = subject(ids, position_ids=places, use_cache=False).logits[0]
+            except Exception:  # the conditions that pass position_ids will say why
+                break
             if float(drift(self.plain(), told).max()) <= self.limit():
                 return
         subject.first_position = 0

@@ -143,7 +143,7 @@ def _batched(one: Influence, call: Recorded, positions: list[int], asked: Asked)
     """Why forbidden drift is rounding among experts, in words; empty when it is not."""
     with batched_experts(asked.model) as batched:
         apart = replay(call, positions, asked.seed) if batched else None
-    may = columns(asked.widest, call.tokens, positions)
+    may = one.allowed[:, [one.swapped.index(position) for position in positions]]
     if apart is None or (apart.masked_fill(may, 0.0) > 0).any():
         return ""
     before = float(one.drift.masked_fill(one.allowed, 0.0).max())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from torch import Tensor
 
@@ -16,18 +17,25 @@ from attnscope.records.evidence import CallReading, Readings
 
 
 def read(
-    subject: Subject, key: str, ids: Tensor, aside: Tensor, declared: Sequence[Declared]
+    subject: Subject,
+    key: str,
+    ids: Tensor,
+    aside: Tensor,
+    declared: Sequence[Declared],
+    widest: Declared,
 ) -> Readings:
-    """One run in a condition whose forwards all cover the whole row."""
+    """One run in a condition whose forwards all cover the whole row.
+
+    A layer that is not among the `declared` ones may see what the whole model may.
+    """
     span = span_of(key, ids.shape[1], aside.shape[1])
     calls: list[CallReading] = []
     unseen: list[str] = []
 
     def on_call(call: AttentionCall) -> None:
         known = 0 <= call.layer < len(declared)
-        calls.append(
-            read_call(call, span, declared[call.layer] if known else Declared(exact=False))
-        )
+        own = declared[call.layer] if known else replace(widest, exact=False)
+        calls.append(read_call(call, span, own))
 
     def on_unseen(one: Unseen) -> None:
         square = one.shape is None or one.shape[-2:] == (span.length, span.length)

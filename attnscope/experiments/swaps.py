@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from attnscope.errors import CaptureError
 from attnscope.experiments.subject import Subject
 from attnscope.experiments.watch import Recording, first_entry, watching
 from attnscope.measure.drift import drift
@@ -56,7 +57,10 @@ def contents(subject: Subject, setting: Setting) -> Float[Tensor, " query"]:
     """How far each position's logits move when all the tokens aside are changed."""
     base = subject.run(setting.key, setting.ids, setting.aside)
     other = subject.others(setting.aside, setting.seed)
-    return drift(base, subject.run(setting.key, setting.ids, other))
+    moved = drift(base, subject.run(setting.key, setting.ids, other))
+    if base.isnan().any() and not (moved > 0).any():
+        raise CaptureError("its logits are no numbers here, so that nothing can be seen to move")
+    return moved
 
 
 def entry_of_swap(
@@ -65,7 +69,11 @@ def entry_of_swap(
     """The module where a changed token reaches positions that must not see it; empty if nowhere."""
     other = swapped(subject, setting, position)
     base, changed = _recorded(subject, setting), _recorded(subject, setting, ids=other)
-    return first_entry(base, changed, aside=False, visible=visible) or ""
+    beside = None
+    if setting.aside.numel():
+        others = subject.others(setting.aside, setting.seed)
+        beside = _recorded(subject, setting, aside=others).ids
+    return first_entry(base, changed, aside=False, visible=visible, beside=beside) or ""
 
 
 def entry_of_contents(subject: Subject, setting: Setting) -> str:

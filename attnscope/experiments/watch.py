@@ -72,13 +72,20 @@ def watching(model: nn.Module) -> Iterator[Recording]:
 
 
 def first_entry(
-    base: Recording, other: Recording, *, aside: bool, visible: Tensor | None = None
+    base: Recording,
+    other: Recording,
+    *,
+    aside: bool,
+    visible: Tensor | None = None,
+    beside: list[Tensor] | None = None,
 ) -> str | None:
     """The module where forbidden influence enters; None if there is none.
 
     Both runs made the same calls and differ in some token ids. What may move: with `aside`, only
     the changed tokens themselves; else, in each row, the first changed one and all after it, or
-    with `visible` (query, key) what sees a changed one.
+    with `visible` (query, key) what sees a changed one. `beside` are the ids of a third run, in
+    which the tokens aside are others: what happens at those is not asked, since rows of pads may
+    see anything.
     """
     if len(base.calls) != len(other.calls):
         return None
@@ -86,6 +93,9 @@ def first_entry(
     if visible is not None and [one.shape for one in base.ids] == [(1, len(visible))]:
         changed = (base.ids[0] != other.ids[0]).to(visible.device)
         forbidden = [~(visible & changed).any(dim=-1)[None]]
+    if beside is not None:
+        asked = [one == two for one, two in zip(base.ids, beside, strict=True)]
+        forbidden = [rows & only for rows, only in zip(forbidden, asked, strict=True)]
     for one, two in zip(base.calls, other.calls, strict=True):
         rows = forbidden[one.frame]
         given = any(_moved(*pair, rows) for pair in zip(one.given, two.given, strict=False))

@@ -68,7 +68,7 @@ def chosen_over_time(output: Tensor) -> Tensor:
     if score.shape[-1] < 2:
         return output
     chosen = score.topk(score.shape[-1] // 2, dim=-1).indices
-    kept = torch.zeros_like(score, dtype=torch.bool).scatter(-1, chosen, torch.tensor(True))
+    kept = torch.zeros_like(score, dtype=torch.bool).scatter(-1, chosen, value=True)
     return output * kept[..., None]
 
 

@@ -155,6 +155,15 @@ def attends(model: Any) -> bool:
     return bool(parts.attentions(model))
 
 
+def _exact(model: Any) -> bool:
+    return attends(model) and parts.declared_exactly(model, parts.attentions(model)[-1][0])
+
+
+def _uncapped(model: Any) -> bool:
+    text = model.config.get_text_config(decoder=True)
+    return _tensor_masks(model) and not getattr(text, "attn_logit_softcapping", None)
+
+
 def _tensor_masks(model: Any) -> bool:
     return attends(model) and parts.backend(model) in {"eager", "sdpa"}
 
@@ -219,7 +228,7 @@ FAULTS = (
         words="Each query of the last attention layer is blind to its own position.",
         caught_by=("ATN203",),
         plant=in_last(alterations.not_itself),
-        applies=attends,
+        applies=_exact,
     ),
     Fault(
         name="blind to the nearest key",
@@ -227,7 +236,7 @@ FAULTS = (
         words="Each query of the last attention layer is blind to the key right before it.",
         caught_by=("ATN304", "ATN203"),
         plant=in_last(alterations.without_nearest),
-        applies=attends,
+        applies=_exact,
     ),
     Fault(
         name="mask inverted",
@@ -259,7 +268,7 @@ FAULTS = (
         words="Random past cells are closed in one head of the last attention layer.",
         caught_by=("ATN203",),
         plant=in_last(alterations.with_holes),
-        applies=attends,
+        applies=_exact,
     ),
     Fault(
         name="fully masked row",
@@ -283,7 +292,7 @@ FAULTS = (
         words=f"Closed cells get {OLD:g}, and the last attention layer's scores are larger.",
         caught_by=("ATN101", "ATN302", "ATN301"),
         plant=beaten_number,
-        applies=_tensor_masks,
+        applies=_uncapped,
     ),
     Fault(
         name="additive mask cast to bool",

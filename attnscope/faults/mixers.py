@@ -3,24 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn import functional
 
+from attnscope.capture.kernels import replaced
 from attnscope.faults import parts
 from attnscope.faults.fault import Fault
 from attnscope.faults.layers import SHARE, on_output
-from attnscope.faults.outputs import output_changed
 
 
 @contextmanager
 def padded_behind(model: Any) -> Iterator[str]:
     """A convolution padded on the wrong side: what is cut off is the past, not the future."""
-    name, _, convolution = parts.convolutions(model)[-1]
-    reach = convolution.kernel_size[0] - 1
-    with output_changed(convolution, lambda output: output.roll(-reach, dims=-1)):
+    name, mixer = parts.convolutions(model)[-1]
+    convolve = functional.conv1d
+    running = 0
+
+    def conv1d(*args: Any, **kwargs: Any) -> Tensor:
+        output = convolve(*args, **kwargs)
+        padding = kwargs.get("padding", args[4] if len(args) > 4 else 0)
+        reach = padding if isinstance(padding, int) else padding[0]
+        return output.roll(-reach, dims=-1) if running else output
+
+    def enter(module: nn.Module, args: Any) -> None:
+        nonlocal running
+        running += 1
+
+    def leave(module: nn.Module, args: Any, output: Any) -> None:
+        nonlocal running
+        running -= 1
+
+    with ExitStack() as stack:
+        stack.callback(mixer.register_forward_pre_hook(enter).remove)
+        stack.callback(mixer.register_forward_hook(leave, always_call=True).remove)
+        stack.enter_context(replaced(functional, "conv1d", conv1d))
         yield name
 
 

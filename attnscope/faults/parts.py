@@ -78,13 +78,12 @@ def last_first_norm(model: nn.Module) -> Named:
     return next(pair for pair in found if ModuleStack(model).layer(pair[0]) == last)
 
 
-def convolutions(model: nn.Module) -> list[tuple[str, nn.Module, nn.Conv1d]]:
-    """Mixers with a convolution over positions, and that convolution."""
+def convolutions(model: nn.Module) -> list[Named]:
+    """Mixers with a convolution over positions."""
     return [
-        (name, one, child)
+        (name, one)
         for name, one in model.named_modules()
-        for child in one.children()
-        if isinstance(child, nn.Conv1d) and child.kernel_size[0] > 1
+        if any(isinstance(child, nn.Conv1d) and child.padding != (0,) for child in one.children())
     ]
 
 
@@ -93,6 +92,12 @@ def recurrent(model: nn.Module) -> list[Named]:
     return _children(
         model, lambda name, module: name in _RECURRENT and not _at_interface(module)
     )
+
+
+def declared_exactly(model: Any, name: str) -> bool:
+    """True when all that a layer may see is declared to be seen."""
+    known, layer = declared(model), ModuleStack(model).layer(name)
+    return layer is not None and layer < len(known) and known[layer].exact
 
 
 def attends_only(model: nn.Module) -> bool:

@@ -21,6 +21,11 @@ SUM_FACTOR = 2.0
 computing them by about as much."""
 
 
+UNWITNESSED = (
+    "the kernel's own call was not seen, and what it was offered does not explain its output"
+)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Span:
     """Which part of a call's batch the tokens in question are."""
@@ -55,14 +60,18 @@ def read_call(call: AttentionCall, span: Span, declared: Declared) -> CallReadin
             continue
         weights.add(weight_rows(one, start, stop))
         cells.add(one.mask.rows(start, stop, one.keys, one.output.device)[0].cpu(), start)
+    verified = weights.verified()
+    nan_row = _first_row(one.output[0, :, span.start : span.stop].isnan().any(dim=-1))
+    if not (verified or call.witnessed or nan_row):
+        return CallReading(place=place, problem=UNWITNESSED)
     return CallReading(
         place=place,
         problem="",
-        verified=weights.verified(),
+        verified=verified,
         rounding=float(weights.match.rounding.max()),
         future_weight=weights.future,
         future_at=weights.future_at,
-        nan_row=_first_row(one.output[0, :, span.start : span.stop].isnan().any(dim=-1)),
+        nan_row=nan_row,
         blind_row=cells.blind,
         sum_gap=weights.sums.gap,
         sum_limit=SUM_FACTOR * torch.finfo(one.output.dtype).eps,
@@ -207,7 +216,8 @@ class _Masks:
             return "a single cell"
         if kind == "ahead":
             return self._pattern_ahead(distances, count)
-        if kind in {"beyond", "missing"} and len(distances) == 1:
+        size, kept = self._declared.size, self._declared.kind == "sliding"
+        if kept and distances == [size if kind == "beyond" else size - 1]:
             step = "wide" if kind == "beyond" else "narrow"
             return f"off by one: the {self._declared.kind} mask is one token too {step}"
         if kind == "beyond" and count == self._heads * self._beyond_cells(tokens):

@@ -16,8 +16,8 @@ class RowSums:
 
     def __init__(self, call: AttentionCall) -> None:
         self._call = call
-        self.gap = 0.0
-        """Largest distance of a row's sum from 1, sinks counted in."""
+        self.gap: float | None = None
+        """Largest distance of a row's sum from 1, sinks counted in; None where there is no row."""
         self.multiplied = True
         """All rows so far are a softmax over every key that was multiplied by the mask."""
 
@@ -30,7 +30,7 @@ class RowSums:
         if rows.sink_weights is not None:  # some models apply sinks after their kernel
             gap = torch.minimum(gap, (own.sum(dim=-1) + rows.sink_weights - 1.0).abs())
         gap = gap.masked_fill(~rows.allowed.any(dim=-1), 0.0)
-        self.gap = max(self.gap, float(gap.nan_to_num(nan=0.0).max()))
+        self.gap = max(self.gap or 0.0, float(gap.nan_to_num(nan=0.0).max()))
         scores = score_rows(self._call, rows.start, rows.stop, self._call.keys)
         bias = bias_at(self._call, rows.start, rows.stop)
         spread = torch.softmax(scores if bias is None else scores + bias, dim=-1)

@@ -82,10 +82,14 @@ class Agreement:
     """Largest difference of each position's logits."""
     limit: float
     """What rounding explains in this model and dtype; 0.0 where bit equality is asked."""
-    repeated: str = ""
-    """How the gap was measured again where rounding is smaller, in words; else empty."""
-    rounding: bool = False
-    """True when that repetition has shown the gap to be rounding."""
+    finer: Agreement | None = None
+    """The same on a float32 copy of a model in half precision, where rounding hides little; None
+    where there is none."""
+
+    @property
+    def largest(self) -> float:
+        """The largest difference of any position."""
+        return float(self.gap.max())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +103,7 @@ class Cells:
     query: int
     """Its query."""
     key: int
-    """Its key."""
+    """Its key; of pads and other documents, counted in the whole row."""
     pattern: str
     """What they look like together, in words; empty when no pattern fits."""
 
@@ -124,8 +128,9 @@ class CallReading:
     """(head, query) of the first real query whose output is no number."""
     blind_row: tuple[int, int] | None = None
     """(head, query) of the first real query that may see no key at all."""
-    sum_gap: float = 0.0
-    """Largest distance of a row sum of the kernel's own weights from 1, sinks counted in."""
+    sum_gap: float | None = None
+    """Largest distance of a row sum of the kernel's own weights from 1, sinks counted in; None
+    where the kernel returned none."""
     sum_limit: float = 0.0
     """What rounding explains of it."""
     multiplied: bool = False

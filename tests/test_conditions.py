@@ -1,0 +1,111 @@
+"""Conditions: each has its code, its words and its promise, and every check asks in known ones."""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import replace
+
+import pytest
+
+from attnscope.checks import CHECKS
+from attnscope.conditions import CONDITIONS, Facts
+from attnscope.experiments.ways import ASIDE, WAYS
+
+LLAMA = Facts(
+    model_type="llama",
+    takes=frozenset({"attention_mask", "position_ids", "use_cache"}),
+    attention_only=True,
+    masks_packed=True,
+    sliding=False,
+    absolute_positions=False,
+    length_dependent=False,
+    static_cache=True,
+)
+MAMBA = replace(
+    LLAMA, model_type="mamba", attention_only=False, masks_packed=False, static_cache=False
+)
+
+
+def held(facts: Facts) -> set[str]:
+    return {key for key, one in CONDITIONS.items() if one.promise.holds(facts)}
+
+
+def agrees(facts: Facts, key: str) -> bool:
+    return (CONDITIONS[key].agrees or CONDITIONS[key].promise).holds(facts)
+
+
+def test_every_condition_has_its_code_and_the_reverse() -> None:
+    assert set(CONDITIONS) == set(WAYS)
+    assert set(ASIDE) <= set(WAYS)
+    assert {key for key, one in CONDITIONS.items() if one.aside} == set(ASIDE)
+    assert all(one.key == key for key, one in CONDITIONS.items())
+
+
+def test_titles_tell_conditions_apart() -> None:
+    assert len({one.title for one in CONDITIONS.values()}) == len(CONDITIONS)
+    assert len({one.words for one in CONDITIONS.values()}) == len(CONDITIONS)
+
+
+def test_every_promise_says_whom_it_binds_and_who_says_so() -> None:
+    for one in CONDITIONS.values():
+        for promise in filter(None, (one.promise, one.agrees)):
+            assert promise.text.endswith(".")
+            assert promise.source.endswith(".")
+        assert one.words.endswith(".")
+
+
+def test_what_a_condition_needs_is_among_what_its_code_passes() -> None:
+    for key, one in CONDITIONS.items():
+        source = inspect.getsource(WAYS[key])
+        for name in one.needs:
+            assert name in source or ("steps(" in source and "mask=" in source), (key, name)
+
+
+def test_checks_ask_in_known_conditions_and_quick_ones_are_among_them() -> None:
+    asked = {key for check in CHECKS for key in check.conditions}
+    assert asked == set(CONDITIONS)
+    for check in CHECKS:
+        assert set(check.quick) <= set(check.conditions), check.code
+        assert len(set(check.conditions)) == len(check.conditions), check.code
+
+
+def test_controls_are_asked_in_the_plain_run_even_when_quick() -> None:
+    required = {check.code: check for check in CHECKS if check.required}
+    assert set(required) >= {"ATN001", "ATN002", "ATN003", "ATN301"}
+    assert all("plain" in check.quick for check in required.values())
+
+
+def test_an_attention_model_is_held_to_all_but_what_nobody_promises() -> None:
+    assert set(CONDITIONS) - held(LLAMA) == {"packed_cached", "right_padded_decoding"}
+
+
+def test_a_state_space_model_is_held_to_one_token_a_step() -> None:
+    left_out = held(LLAMA) - held(MAMBA)
+    assert left_out == {
+        "packed", "several_tokens", "several_tokens_positions", "chunked_prefill", "static_cache",
+        "cropped",
+    }  # fmt: skip
+    assert {"plain", "one_token", "left_padding", "reordered"} <= held(MAMBA)
+
+
+@pytest.mark.parametrize(
+    ("facts", "key", "expected"),
+    [
+        (replace(LLAMA, model_type="rwkv"), "left_padding", False),
+        (replace(LLAMA, model_type="rwkv"), "plain", True),
+        (replace(LLAMA, absolute_positions=True), "left_padding", False),
+        (replace(LLAMA, absolute_positions=True), "right_padding", True),
+        (replace(LLAMA, length_dependent=True), "alone", False),
+        (replace(LLAMA, static_cache=False), "static_cache", False),
+        (replace(LLAMA, masks_packed=False), "packed", False),
+        (LLAMA, "alone", True),
+    ],
+)
+def test_who_is_held_to_the_plain_logits(facts: Facts, key: str, expected: bool) -> None:
+    assert agrees(facts, key) is expected
+
+
+def test_absolute_positions_excuse_moved_logits_but_not_seen_pads() -> None:
+    absolute = replace(LLAMA, absolute_positions=True)
+    assert CONDITIONS["left_padding"].promise.holds(absolute)
+    assert not agrees(absolute, "left_padding")
