@@ -6,10 +6,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from attnscope.api import trace, trace_tokens
+    from attnscope.api import trace, trace_tokens, verify
     from attnscope.errors import AttnscopeError
     from attnscope.load import LoadedModel, LoadOptions
     from attnscope.measure.run import Selection
+    from attnscope.report import Report
+    from attnscope.verify import VerifyOptions
 
 __version__ = "0.1.0"
 
@@ -17,19 +19,25 @@ __all__ = [
     "AttnscopeError",
     "LoadOptions",
     "LoadedModel",
+    "Report",
     "Selection",
+    "VerifyOptions",
     "__version__",
     "trace",
     "trace_tokens",
+    "verify",
 ]
 
 _HOMES = {
     "AttnscopeError": "attnscope.errors",
     "LoadOptions": "attnscope.load",
     "LoadedModel": "attnscope.load",
+    "Report": "attnscope.report",
     "Selection": "attnscope.measure.run",
+    "VerifyOptions": "attnscope.verify",
     "trace": "attnscope.api",
     "trace_tokens": "attnscope.api",
+    "verify": "attnscope.api",
 }
 
 

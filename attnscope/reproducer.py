@@ -32,8 +32,8 @@ class _Case:
     key: str
     ids: Tensor
     aside: Tensor
-    changed: str
-    """Lines that make `other`, the run that is compared."""
+    runs: str
+    """Lines that make `one` and `two`, the runs that are compared; empty for the plain run."""
     where: str
     """Which positions of the difference count."""
     limit: float
@@ -43,7 +43,7 @@ def script(
     subject: Subject, ids: Tensor, seed: int, report: Report, origin: LoadOptions | None
 ) -> str:
     """The script for the first finding that one can be written for; empty when there is none."""
-    if origin is None:
+    if origin is None or origin.weights != "real":
         return ""
     for result, finding in report.findings:
         case = _case(subject, ids, seed, result, finding)
@@ -61,18 +61,20 @@ def _case(
     aside = subject.aside(key, ids.shape[1], seed + 1)
     if check.evidence == "sweep" and finding.key is not None:
         token = int(subject.others(ids, seed)[0, finding.key])
-        changed = f"other = ids.clone(); other[0, {finding.key}] = {token}; beside = aside"
+        runs = (
+            f"other = ids.clone(); other[0, {finding.key}] = {token}\n"
+            f"one, two = {key}(call, ids, aside), {key}(call, other, aside)"
+        )
         where = f"[{finding.query}]"
     elif check.evidence == "contents":
         beside = subject.others(aside, seed).tolist()
-        changed, where = f"other = ids; beside = torch.tensor({beside})", ""
+        each = f"for each in (aside, torch.tensor({beside}))"
+        runs, where = f"one, two = ({key}(call, ids, each) {each})", ""
     elif check.evidence == "agreement":
-        changed, where = "", ""
+        runs, where = "", ""
     else:
         return None
-    return _Case(
-        key=key, ids=ids, aside=aside, changed=changed, where=where, limit=finding.limit
-    )
+    return _Case(key=key, ids=ids, aside=aside, runs=runs, where=where, limit=finding.limit)
 
 
 def _lines(
@@ -83,26 +85,22 @@ def _lines(
     report: Report,
     origin: LoadOptions,
 ) -> Iterator[str]:
-    way = _source(case.key)
-    caches = sorted(set(re.findall(r"\b(?:Dynamic|Static)Cache\b", way)))
+    way, plain = _source(case.key, subject), _source("plain", subject)
     remote = origin.trust_remote_code
     name = "AutoModelForCausalLM" if remote else report.model.architecture
     yield f"# attnscope {result.code} {result.name}, {result.condition or 'plain'}: {finding.message}"
-    yield "import torch"
-    yield f"from transformers import {', '.join([name, *caches])}"
-    yield "torch.set_grad_enabled(False)"
-    yield _loading(name, result.backend, report, origin)
-    yield from _caller(subject, way)
+    yield "import torch, transformers"
+    yield _loading(f"transformers.{name}", result.backend, report, origin)
+    yield from _caller(subject, way if case.runs else way + plain)
     yield f"ids, aside = torch.tensor({case.ids.tolist()}), torch.tensor({case.aside.tolist()})"
     yield from way.splitlines()
-    if case.changed:
-        yield case.changed
-        yield f"one, two = {case.key}(call, ids, aside), {case.key}(call, other, beside)"
+    if case.runs:
+        yield case.runs
     else:
-        yield _source("plain") if case.key != "plain" else ""
-        yield f"one, two = plain(call, ids, aside), {case.key}(call, ids, aside)"
+        first = plain.splitlines()[-1].strip().removeprefix("return ").replace("model(", "call(")
+        yield f"one, two = {first}, {case.key}(call, ids, aside)"
     yield f"moved = (one.double() - two.double()).abs().amax(-1)[0]{case.where}.max().item()"
-    yield f'print("leak:", moved if moved > {case.limit!r} else 0.0)'
+    yield f'print("leak:", 0.0 if moved <= {case.limit!r} else moved)'
 
 
 def _loading(name: str, backend: str, report: Report, origin: LoadOptions) -> str:
@@ -116,27 +114,31 @@ def _loading(name: str, backend: str, report: Report, origin: LoadOptions) -> st
         given["trust_remote_code"] = "True"
     location = find_source(origin.model, allow_pickle=origin.allow_pickle).location
     words = ", ".join([repr(str(location)), *(f"{key}={value}" for key, value in given.items())])
-    return f"model = {name}.from_pretrained({words}).eval()"
+    return f"model = {name}.from_pretrained({words}).eval().requires_grad_(False)"
 
 
 def _caller(subject: Subject, way: str) -> Iterator[str]:
     """The model as the way calls it, without the arguments that it does not take."""
     used = [name for name in _ARGUMENTS if name in way]
-    dropped = [name for name in used if name not in subject.takes]
-    if not dropped and not subject.first_position:
+    kept = [name for name in used if name in subject.takes]
+    stored = subject.cache_name in way and bool(subject.cache_name)
+    unmasked = stored and subject.cache_name == "cache_params" and "attention_mask" in kept
+    if kept == used and not subject.first_position and not unmasked:
         yield "call = model"
         return
-    kept = [*(name for name in used if name in subject.takes), subject.cache_name]
-    yield f"kept = {set(filter(None, kept))!r}"
-    yield (
-        "call = lambda ids, **given: model(ids, **{name: value for name, value in given.items()"
-        " if name in kept})"
-    )
+    kept += [subject.cache_name] * stored
+    value = "given[name]"
+    if subject.first_position and "position_ids" in kept:
+        value += f" + {subject.first_position} if name == 'position_ids' else given[name]"
+    names = f"given.keys() & {{{', '.join(map(repr, sorted(kept)))}}}" if kept else "()"
+    if unmasked:  # as their prepare_inputs_for_generation does
+        names += " if name != 'attention_mask' or given.get('cache_params') is None"
+    yield f"call = lambda ids, **given: model(ids, **{{name: {value} for name in {names}}})"
     if "model.config" in way:
         yield "call.config = model.config"
 
 
-def _source(key: str) -> str:
+def _source(key: str, subject: Subject) -> str:
     """A way's own source, and that of the function it shares, without types."""
     source = inspect.getsource(ways.WAYS[key])
     if "steps(" in source:
@@ -147,4 +149,6 @@ def _source(key: str) -> str:
             node.returns = None
             for argument in node.args.args:
                 argument.annotation = None
-    return ast.unparse(tree)
+    text = re.sub(r"\b(Dynamic|Static)Cache\(", r"transformers.\1Cache(", ast.unparse(tree))
+    text = text.replace("past_key_values", subject.cache_name or "past_key_values")
+    return "\n".join(line for line in text.splitlines() if line)

@@ -13,13 +13,14 @@ from torch import Tensor
 from attnscope import reproducer
 from attnscope.checks import CHECKS, Check, find
 from attnscope.checks.base import Verdict
+from attnscope.checks.observer import RunsDisagree
 from attnscope.conditions import CONDITIONS, Promise
 from attnscope.declared import Declared, declare, parse_expect
-from attnscope.errors import CaptureError
+from attnscope.errors import CaptureError, SelectionError
 from attnscope.experiments import lengths
 from attnscope.experiments.laboratory import Laboratory
 from attnscope.experiments.subject import Cost, Subject, usable_ids
-from attnscope.experiments.switches import attention
+from attnscope.experiments.switches import attention, own_hooks
 from attnscope.load import LoadedModel, LoadOptions, Progress, load, tokens_from_ids
 from attnscope.load.describe import vocabulary_size
 from attnscope.load.quiet import quiet
@@ -27,6 +28,9 @@ from attnscope.measure.drift import drift
 from attnscope.proving import prove
 from attnscope.records.evidence import Agreement
 from attnscope.report import CheckResult, Outcome, PlantedLeak, Proven, Report
+
+SHORTEST = len("ATN3")
+"""Of a code's beginning in --select and --ignore."""
 
 BUDGET = 400_000
 """Tokens pushed at most by default, over all backends."""
@@ -83,6 +87,7 @@ class _Run:
     floors: list[str] = field(default_factory=list)
     smallest: list[float | None] = field(default_factory=list)
     routed: bool = False
+    first_position: int = 0
     plain: dict[str, list[tuple[Tensor, float]]] = field(default_factory=dict)
     """Logits and limit of each backend, and likewise of its float32 copy if it has one."""
 
@@ -101,7 +106,7 @@ def verify_model(
     Raises AttnscopeError when it cannot run at all, or not on a backend that was named.
     """
     started = time.monotonic()
-    with quiet(bars=False):
+    with quiet(bars=False), own_hooks(loaded.model):
         run = _prepare(loaded, options, progress or (lambda words: None), origin)
         for backend in run.backends:
             with _switched(run, backend) as subject:
@@ -116,6 +121,7 @@ def verify_model(
 def _prepare(
     loaded: LoadedModel, options: VerifyOptions, tell: Progress, origin: LoadOptions | None
 ) -> _Run:
+    _require_checks((*options.select, *options.ignore))
     text = loaded.model.config.get_text_config(decoder=True)
     expected = None if options.expect is None else parse_expect(options.expect)
     layers = max(loaded.info.layers, 1)
@@ -183,21 +189,30 @@ def selected(check: type[Check], options: VerifyOptions) -> bool:
 
 
 def _named(check: type[Check], words: Sequence[str]) -> bool:
-    return any(
-        check.code.startswith(word.upper().removesuffix("XX")) or word in {check.name, check.family}
-        for word in words
-    )
+    starts = [word.upper().removesuffix("XX") for word in words]
+    begins = any(len(start) >= SHORTEST and check.code.startswith(start) for start in starts)
+    return begins or bool({check.name, check.family}.intersection(words))
+
+
+def _require_checks(words: Sequence[str]) -> None:
+    """A misspelt word must not read as a clean verdict."""
+    for word in words:
+        if not any(_named(check, (word,)) for check in CHECKS):
+            raise SelectionError(
+                f"{word[:40]!r} is no check and no family.", "See `attnscope checks`."
+            )
 
 
 def _verify_backend(run: _Run, subject: Subject, backend: str) -> None:
     lab = _laboratory(run, subject)
     lab.plain()  # a model that does not run at all is told as it is
-    blocked, unsteady = "", False
+    blocked, unsteady, chance = "", False, False
     for check in CHECKS:
         if check.evidence == "backends" or not selected(check, run.options):
             continue
         # what a kernel was handed is told by one run, also where nothing can be seen to move
-        if blocked and not check.required and (unsteady or check.evidence != "calls"):
+        beside = not check.required and (unsteady or check.evidence != "calls")
+        if blocked and (chance or beside):
             run.results.append(_row(check, "", backend, "skip", f"not asked: {blocked}"))
             continue
         keys = check.quick if run.options.quick else check.conditions
@@ -206,13 +221,23 @@ def _verify_backend(run: _Run, subject: Subject, backend: str) -> None:
         if check.family == "observer" and check.required and rows[0].outcome != "pass":
             blocked = f"{check.code} {check.name} did not pass"
             unsteady |= check.evidence == "repeat"
+            chance |= check is RunsDisagree and rows[0].outcome == "skip"
+    run.first_position = subject.first_position
     if not blocked:
-        run.floors.append(_floor_words(backend, lab))
-        run.smallest.append(lab.floor().weight)
+        _keep_floor(run, lab, backend)
         if len(run.backends) > 1:
             finer = [] if (twin := lab.exact()) is None else [(twin.plain(), twin.limit())]
             run.plain[backend] = [(lab.plain(), lab.limit()), *finer]
             run.routed = lab.routed()
+
+
+def _keep_floor(run: _Run, lab: Laboratory, backend: str) -> None:
+    try:
+        run.floors.append(_floor_words(backend, lab))
+        run.smallest.append(lab.floor().weight)
+    except Exception:  # its own row says why
+        run.floors.append(f"{backend}: the smallest leak that would be seen is not known")
+        run.smallest.append(None)
 
 
 def _laboratory(run: _Run, subject: Subject) -> Laboratory:
@@ -422,4 +447,5 @@ def _notes(run: _Run) -> Iterator[str]:
 
 def _script(run: _Run, report: Report) -> str:
     subject = _subject(run.loaded, run.cost)
+    subject.first_position = run.first_position
     return reproducer.script(subject, run.ids, run.options.seed, report, run.origin)

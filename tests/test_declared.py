@@ -1,4 +1,4 @@
-"""What a layer is declared to see: from the user's words, from real configs, as transformers does."""
+"""What a layer is declared to see: from a user's words, from configs, as transformers does."""
 
 from __future__ import annotations
 

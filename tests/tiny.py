@@ -10,6 +10,8 @@ import torch
 import transformers
 from transformers import PreTrainedConfig, PreTrainedModel
 
+from attnscope.load import LoadedModel
+from attnscope.load.describe import describe
 from attnscope.shrink import build, shrink
 
 torch.set_num_threads(1)  # models this small only wait for each other's threads
@@ -43,3 +45,15 @@ def save_tiny(name: str, directory: Path) -> Path:
     """Write a small model's config and weights, without a tokenizer, and return the directory."""
     tiny(name).save_pretrained(directory)
     return directory
+
+
+def in_memory(model: PreTrainedModel, name: str = "tiny") -> LoadedModel:
+    """A model as `load` would have returned it, without a tokenizer."""
+    return LoadedModel(
+        model=model,
+        tokenizer=None,
+        tokenizer_problem="it has none",
+        info=describe(model, name),
+        default_prompt="",
+        unused_weights=(),
+    )

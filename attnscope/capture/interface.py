@@ -50,17 +50,21 @@ def interface_calls(around: Around) -> Iterator[None]:
     """While entered, every attention function that transformers hands out runs inside `around`."""
 
     token = object()  # one function may pass through here twice, and through several spies
+    known: dict[tuple[str, Attention], Attention] = {}
 
     def wrap(implementation: str, attention: Attention) -> Attention:
         spies = getattr(attention, "attnscope_spies", frozenset())
         if token in spies:
             return attention
+        if (implementation, attention) in known:
+            return known[implementation, attention]
 
         @functools.wraps(attention)
         def spy(*args: Any, **kwargs: Any) -> tuple[Tensor, Tensor | None]:
             return around(attention, InterfaceCall(implementation, args, kwargs))
 
         spy.attnscope_spies = spies | {token}  # type: ignore[attr-defined]
+        known[implementation, attention] = spy
         return spy
 
     get_interface = AttentionInterface.get_interface

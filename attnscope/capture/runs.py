@@ -42,7 +42,7 @@ def forward(model: PreTrainedModel, ids: Sequence[int]) -> Tensor:
     return logits
 
 
-def failed(model: PreTrainedModel, error: Exception, backend: str | None = None) -> str:
+def failed(model: Any, error: Exception, backend: str | None = None) -> str:
     """What a model's own code raised, in one line."""
     if backend is None:
         backend = getattr(model.config, "_attn_implementation", None) or "its own attention"

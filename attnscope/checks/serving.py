@@ -27,6 +27,8 @@ class _Agreement(Check):
         words = f"largest difference {size(measured)}{inside}, {limit}"
         if evidence.finer is not None:
             words += f" ({size(evidence.largest)} and {size(evidence.limit)} as loaded)"
+        if not math.isfinite(judged.limit):
+            return Verdict(reason="rounding alone makes these logits infinite", skipped=True)
         if measured <= judged.limit:
             return Verdict(reason=words)
         explained = "nothing" if judged.limit == 0.0 else f"up to {size(judged.limit)}"

@@ -9,6 +9,7 @@ import inspect
 import re
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import cache
 from typing import Any
@@ -184,12 +185,14 @@ class Laboratory:
         gap = drift(self.plain(), self._run(key))
         if key in BIT_EQUAL:
             return Agreement(way=CONDITIONS[key].title, gap=gap, limit=0.0)
-        twin = self.exact()
+        twin, finer = self.exact(), None
+        with suppress(CaptureError):  # what was found in the model's own dtype stands
+            finer = None if twin is None else twin.agreement(key)
         return Agreement(
             way=CONDITIONS[key].title,
             gap=gap,
             limit=self.limit(),
-            finer=None if twin is None else twin.agreement(key),
+            finer=finer,
             routed=self.routed(),
         )
 
@@ -339,17 +342,14 @@ class Laboratory:
             return
         places = torch.arange(self.tokens, device=subject.device)[None]
         pad = getattr(subject.config, "pad_token_id", None)
+        moved = {}
         for first in (0, pad + 1) if isinstance(pad, int) else (0,):
             subject.first_position = first
-            try:
-                with torch.no_grad():
-                    ids = self._ids.to(subject.device)
-                    told = subject(ids, position_ids=places, use_cache=False).logits[0]
-            except Exception:  # the conditions that pass position_ids will say why
-                break
-            if float(drift(self.plain(), told).max()) <= self.limit():
-                return
-        subject.first_position = 0
+            with torch.no_grad():
+                ids = self._ids.to(subject.device)
+                told = subject(ids, position_ids=places, use_cache=False).logits[0]
+            moved[first] = float(drift(self.plain(), told).max())
+        subject.first_position = min(moved, key=lambda first: moved[first])
 
     def _find_finer(self) -> Subject | None:
         """A float64 copy of the model that runs; None where there is none."""
@@ -398,7 +398,7 @@ def builds_masks(model: nn.Module) -> bool:
 
 def _absolute_positions(model: nn.Module) -> bool:
     tables = (name.rpartition(".")[2] for name, _ in model.named_modules())
-    return any("pos" in name and "rot" not in name or name == "wpe" for name in tables)
+    return any(("pos" in name and "rot" not in name) or name == "wpe" for name in tables)
 
 
 def _length_dependent(config: Any) -> bool:

@@ -16,6 +16,7 @@ from attnscope.errors import CaptureError
 LARGEST_COPY = 4 * 2**30
 """Bytes that a more exact copy of a model or module may take."""
 
+_HOOKED = "_output_capturing_hooks_installed"
 _ATTENTION, _EXPERTS = "_attn_implementation_internal", "_experts_implementation_internal"
 
 
@@ -36,6 +37,33 @@ def attention(model: Any, name: str) -> Iterator[None]:
                 f"{type(model).__name__} cannot be switched to {name} once it is loaded."
             )
         yield
+
+
+@contextmanager
+def own_hooks(model: nn.Module) -> Iterator[None]:
+    """Forward hooks that the model's own code adds inside are gone on every way out: transformers
+    hooks a model for good when it is first asked for its attentions.
+    """
+    modules = list(model.modules())
+    before = [
+        ([(hooks, dict(hooks)) for hooks in _hooks(module)], vars(module).get(_HOOKED))
+        for module in modules
+    ]
+    try:
+        yield
+    finally:
+        for module, (kept, hooked) in zip(modules, before, strict=True):
+            for hooks, own in kept:
+                for key in [key for key in hooks if key not in own]:
+                    del hooks[key]
+            if hooked is None and _HOOKED in vars(module):
+                delattr(module, _HOOKED)
+
+
+def _hooks(module: nn.Module) -> list[dict[int, Any]]:
+    names = ("", "_with_kwargs", "_always_called")
+    stores = [f"_forward_{kind}hooks{name}" for kind in ("pre_", "") for name in names]
+    return [vars(module)[name] for name in stores if name in vars(module)]
 
 
 @contextmanager

@@ -82,16 +82,14 @@ def packed_cached(model: Any, ids: Tensor, aside: Tensor) -> Tensor:
 
 
 def steps(model: Any, ids: Tensor, sizes: list[int], store: Any = None, mask: Any = None) -> Tensor:
-    logits, end = [], 0
+    logits, given, end = [], {}, 0
     for piece in ids.split(sizes, 1):
-        start, end = end, end + piece.shape[1]
-        given = {}
+        end += piece.shape[1]
         if mask is not None:
-            places = (mask.cumsum(1) - 1).clamp(min=0)
-            given = {"attention_mask": mask[:, :end], "position_ids": places[:, start:end]}
+            places = (mask[:, :end].cumsum(1) - 1).clamp(min=0)[:, -piece.shape[1] :]
+            given = {"attention_mask": mask[:, :end], "position_ids": places}
         out = model(piece, past_key_values=store, use_cache=True, **given)
-        store = out.past_key_values
-        logits.append(out.logits)
+        store, logits = out.past_key_values, [*logits, out.logits]
     return torch.cat(logits, 1)
 
 

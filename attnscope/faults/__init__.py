@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from attnscope.faults import conditions, kernels, layers, masks, mixers, serving
+from attnscope.faults import conditions, forms, kernels, layers, masks, mixers, serving, windows
 from attnscope.faults.fault import Fault, Plant
 
 FAULTS: tuple[Fault, ...] = (
     *masks.FAULTS,
+    *forms.FAULTS,
+    *windows.FAULTS,
     *conditions.FAULTS,
     *kernels.FAULTS,
     *serving.FAULTS,

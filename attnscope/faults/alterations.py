@@ -93,8 +93,9 @@ def one_narrower(size: int, allowed: Tensor) -> Tensor:
 def past_the_window(size: int, allowed: Tensor) -> Tensor:
     """The whole past open, to queries two windows from the start."""
     queries, keys = allowed.shape[-2:]
-    position = torch.arange(queries, device=allowed.device)[:, None] + keys - queries
-    return allowed | ((position >= 2 * size) & (torch.arange(keys, device=allowed.device) < position))
+    query = torch.arange(queries, device=allowed.device)[:, None] + keys - queries
+    key = torch.arange(keys, device=allowed.device)
+    return allowed | ((query >= 2 * size) & (key < query))
 
 
 def from_top_left(allowed: Tensor, call: InterfaceCall) -> Tensor:

@@ -14,7 +14,7 @@ Change = Callable[[tuple[Any, ...], dict[str, Any]], None]
 
 @contextmanager
 def asked(model: nn.Module) -> Iterator[Mapping[str, Any]]:
-    """While inside, the mapping given holds the arguments of the forward under way; else nothing."""
+    """While inside, the mapping given holds the arguments of the forward under way, if any."""
     arguments: dict[str, Any] = {}
 
     def enter(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:

@@ -20,8 +20,8 @@ def open_cell(
     """While inside, one query of one head gives `weight` to one more key, behind the mask.
 
     As a careless kernel would: o becomes o + weight · (v_key - o), in float32 at least, rounded to
-    the dtype. `module` makes its attention calls through transformers' interface; see `mix_in` for the
-    others.
+    the dtype. `module` makes its attention calls through transformers' interface; see `mix_in` for
+    the others.
     """
 
     def around(attention: Attention, call: InterfaceCall) -> tuple[Tensor, Tensor | None]:

@@ -71,6 +71,12 @@ def _static(arguments: Mapping[str, Any], call: InterfaceCall) -> bool:
     return "Static" in type(arguments.get("past_key_values")).__name__
 
 
+def _packed(arguments: Mapping[str, Any], call: InterfaceCall) -> bool:
+    places = arguments.get("position_ids")
+    alone = arguments.get("attention_mask") is None and not arguments.get("use_cache")
+    return alone and isinstance(places, Tensor) and bool((places.diff() < 0).any())
+
+
 def _attends(model: Any) -> bool:
     return bool(parts.attentions(model))
 
@@ -149,6 +155,15 @@ FAULTS = (
         quick=False,
     ),
     Fault(
+        name="packed documents mixed in one layer",
+        key="mixed-in-layer",
+        words="The last attention layer sees the whole past, whatever document it belongs to.",
+        caught_by=("ATN205", "ATN307", "ATN408"),
+        plant=only(_packed, lambda allowed, call: alterations.whole_past(allowed)),
+        applies=parts.packs,
+        quick=False,
+    ),
+    Fault(
         name="diagonal from the wrong corner",
         key="top-left",
         words="With a cache the causal diagonal is counted from the top left.",
@@ -163,7 +178,7 @@ FAULTS = (
         words="The last attention layer sees the last slot of a static cache.",
         caught_by=("ATN402",),
         plant=only(_static, alterations.last_slot),
-        applies=lambda model: _caches(model) and bool(model._can_compile_fullgraph),  # noqa: SLF001
+        applies=lambda model: _caches(model) and bool(model._can_compile_fullgraph),
         quick=False,
     ),
 )

@@ -119,5 +119,3 @@ def _block_mask(allowed: Tensor, call: InterfaceCall) -> Any:
         return allowed[row, head, q, k]
 
     return create_block_mask(look_up, batch, heads, queries, keys, device=str(call.query.device))
-
-

@@ -126,7 +126,7 @@ def _embedding(model: Any) -> Named:
     return _name(model, model.get_input_embeddings()), model.get_input_embeddings()
 
 
-def _name(model: Any, module: nn.Module) -> str:
+def _name(model: nn.Module, module: nn.Module) -> str:
     return next(name for name, one in model.named_modules() if one is module)
 
 
@@ -208,7 +208,7 @@ FAULTS = (
         name="state of the last call",
         key="last-call",
         words="The last layer adds the mean of what it returned in the call before.",
-        caught_by=("ATN001", "ATN301"),
+        caught_by=("ATN001",),
         plant=on_output(lambda model: parts.layers(model)[-1], from_last_call),
         applies=_always,
     ),

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
-
-from torch import Tensor
 
 from attnscope.capture.interface import Attention, InterfaceCall
 from attnscope.faults import alterations, parts
@@ -52,19 +50,6 @@ def in_all(alter: Alter) -> Plant:
     return plant
 
 
-def in_window(alter: Callable[[int, Tensor], Tensor]) -> Plant:
-    """Plant a mask altered by the window's size in the last layer with a window."""
-
-    @contextmanager
-    def plant(model: Any) -> Iterator[str]:
-        name, module = parts.windowed(model)[-1]
-        size = parts.window(model, name)
-        with altered([module], lambda allowed, call: alter(size, allowed)):
-            yield name
-
-    return plant
-
-
 @contextmanager
 def small_number(model: Any) -> Iterator[str]:
     """Closed cells get a number that scores may beat."""
@@ -92,64 +77,6 @@ def beaten_number(model: Any) -> Iterator[str]:
         yield name
 
 
-@contextmanager
-def cast_to_bool(model: Any) -> Iterator[str]:
-    """An additive mask cast to bool: what it closed becomes True, which means open."""
-
-    def around(attention: Attention, call: InterfaceCall) -> Result:
-        if call.query.shape[2] == 1:
-            return attention(*call.args, **call.kwargs)
-        return run(attention, call, attention_mask=additive(delivered(call), call, OLD).bool())
-
-    name, module = parts.attentions(model)[-1]
-    with calls_of([module], around):
-        yield name
-
-
-@contextmanager
-def bool_added(model: Any) -> Iterator[str]:
-    """A boolean mask added to the scores as 0 and 1."""
-
-    def around(attention: Attention, call: InterfaceCall) -> Result:
-        return run(attention, call, attention_mask=delivered(call))
-
-    name, module = parts.attentions(model)[-1]
-    with calls_of([module], around):
-        yield name
-
-
-@contextmanager
-def on_sdpa_only(model: Any) -> Iterator[str]:
-    """Everything open, where the kernel is sdpa."""
-
-    def alter(allowed: Tensor, call: InterfaceCall) -> Tensor:
-        sdpa = call.offered.implementation == "sdpa"
-        return alterations.everything(allowed, call) if sdpa else allowed
-
-    name, module = parts.attentions(model)[-1]
-    with altered([module], alter):
-        yield name
-
-
-@contextmanager
-def stale_blocks(model: Any) -> Iterator[str]:
-    """FlexAttention's block table of an open mask under a causal predicate."""
-    from torch.nn.attention.flex_attention import create_block_mask
-
-    def around(attention: Attention, call: InterfaceCall) -> Result:
-        right: Any = call.offered.mask
-        queries, keys = call.query.shape[2], call.key.shape[2]
-        wrong = create_block_mask(
-            lambda b, h, q, k: q >= 0, None, None, queries, keys, device=str(call.query.device)
-        )
-        wrong.mask_mod = right.mask_mod
-        return run(attention, call, attention_mask=wrong)
-
-    name, module = parts.attentions(model)[-1]
-    with calls_of([module], around):
-        yield name
-
-
 def attends(model: Any) -> bool:
     """There is attention at transformers' interface."""
     return bool(parts.attentions(model))
@@ -168,10 +95,6 @@ def _tensor_masks(model: Any) -> bool:
     return attends(model) and parts.backend(model) in {"eager", "sdpa"}
 
 
-def _has_window(model: Any) -> bool:
-    return bool(parts.windowed(model))
-
-
 FAULTS = (
     Fault(
         name="mask dropped in the last layer",
@@ -188,15 +111,6 @@ FAULTS = (
         caught_by=("ATN201", "ATN302", "ATN101", "ATN301"),
         plant=in_first(alterations.everything),
         applies=attends,
-    ),
-    Fault(
-        name="mask dropped on one backend",
-        key="dropped-on-sdpa",
-        words="The last layer's mask leaves every cell open, with sdpa only.",
-        caught_by=("ATN501",),
-        plant=on_sdpa_only,
-        applies=lambda model: attends(model) and parts.backend(model) == "sdpa",
-        prove=False,
     ),
     Fault(
         name="mask dropped in one head",
@@ -242,7 +156,7 @@ FAULTS = (
         name="mask inverted",
         key="inverted",
         words="The last attention layer sees what it must not see, and nothing else.",
-        caught_by=("ATN201", "ATN203", "ATN302", "ATN101", "ATN301"),
+        caught_by=("ATN201", "ATN302", "ATN101", "ATN301"),
         plant=in_last(alterations.inverted),
         applies=attends,
     ),
@@ -274,7 +188,7 @@ FAULTS = (
         name="fully masked row",
         key="closed-row",
         words="The last attention layer's mask closes every key to one query.",
-        caught_by=("ATN103", "ATN203"),
+        caught_by=("ATN103",),
         plant=in_last(alterations.closed_row),
         applies=attends,
     ),
@@ -293,65 +207,6 @@ FAULTS = (
         caught_by=("ATN101", "ATN302", "ATN301"),
         plant=beaten_number,
         applies=_uncapped,
-    ),
-    Fault(
-        name="additive mask cast to bool",
-        key="cast-to-bool",
-        words="sdpa is handed the additive mask as booleans, so closed cells are open.",
-        caught_by=("ATN201", "ATN101", "ATN302", "ATN301"),
-        plant=cast_to_bool,
-        applies=lambda model: attends(model) and parts.backend(model) == "sdpa",
-        prove=False,
-    ),
-    Fault(
-        name="boolean mask added to the scores",
-        key="bool-added",
-        words="Eager attention adds the boolean mask, so closed cells get 0 and open ones 1.",
-        caught_by=("ATN101", "ATN302", "ATN301"),
-        plant=bool_added,
-        applies=lambda model: attends(model) and parts.backend(model) == "eager",
-        prove=False,
-    ),
-    Fault(
-        name="stale block table under a right predicate",
-        key="stale-blocks",
-        words="FlexAttention is handed the block table of an open mask with a causal predicate.",
-        caught_by=("ATN201", "ATN101", "ATN302", "ATN301"),
-        plant=stale_blocks,
-        applies=lambda model: attends(model) and parts.backend(model) == "flex_attention",
-        prove=False,
-    ),
-    Fault(
-        name="window missing in one layer",
-        key="no-window",
-        words="The last layer with a window sees the whole past.",
-        caught_by=("ATN202", "ATN303"),
-        plant=in_window(lambda size, allowed: alterations.whole_past(allowed)),
-        applies=_has_window,
-    ),
-    Fault(
-        name="window one too wide",
-        key="window-wide",
-        words="The last layer with a window sees one key more before it.",
-        caught_by=("ATN202", "ATN303"),
-        plant=in_window(lambda size, allowed: alterations.one_wider(allowed)),
-        applies=_has_window,
-    ),
-    Fault(
-        name="window one too narrow",
-        key="window-narrow",
-        words="The last layer with a window sees one key less.",
-        caught_by=("ATN203", "ATN304"),
-        plant=in_window(alterations.one_narrower),
-        applies=_has_window,
-    ),
-    Fault(
-        name="window lost two windows from the start",
-        key="past-the-window",
-        words="Queries two windows from the start see the whole past.",
-        caught_by=("ATN202", "ATN303"),
-        plant=in_window(alterations.past_the_window),
-        applies=_has_window,
     ),
 )
 """In reading order."""

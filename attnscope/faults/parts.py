@@ -43,9 +43,7 @@ def declared(model: Any) -> tuple[Declared, ...]:
 
 def layers(model: nn.Module) -> list[Named]:
     """The stack of layers: the longest list of modules, the outermost of equals."""
-    lists = [
-        (name, one) for name, one in model.named_modules() if isinstance(one, nn.ModuleList)
-    ]
+    lists = [(name, one) for name, one in model.named_modules() if isinstance(one, nn.ModuleList)]
     if not lists:
         return []
     name, stack = max(lists, key=lambda pair: len(pair[1]))
@@ -66,8 +64,9 @@ def norms(model: nn.Module) -> list[Named]:
     """Each layer's norms that are of the model's own class."""
     return _children(
         model,
-        lambda name, module: "Norm" in type(module).__name__
-        and not isinstance(module, _TORCH_NORMS),
+        lambda name, module: (
+            "Norm" in type(module).__name__ and not isinstance(module, _TORCH_NORMS)
+        ),
     )
 
 
@@ -89,9 +88,7 @@ def convolutions(model: nn.Module) -> list[Named]:
 
 def recurrent(model: nn.Module) -> list[Named]:
     """Mixers that are no attention at transformers' interface: state spaces and convolutions."""
-    return _children(
-        model, lambda name, module: name in _RECURRENT and not _at_interface(module)
-    )
+    return _children(model, lambda name, module: name in _RECURRENT and not _at_interface(module))
 
 
 def declared_exactly(model: Any, name: str) -> bool:
@@ -105,6 +102,13 @@ def attends_only(model: nn.Module) -> bool:
     return bool(attentions(model)) and not recurrent(model)
 
 
+def packs(model: Any) -> bool:
+    """True when position ids alone separate documents."""
+    from attnscope.experiments.laboratory import builds_masks
+
+    return attends_only(model) and takes(model, "position_ids") and builds_masks(model)
+
+
 def takes(model: Any, *arguments: str) -> bool:
     """True when the model's forward has these arguments."""
     return set(arguments) <= set(inspect.signature(model.forward).parameters)
@@ -112,7 +116,7 @@ def takes(model: Any, *arguments: str) -> bool:
 
 def backend(model: Any) -> str:
     """The attention implementation that the model is switched to."""
-    return str(model.config._attn_implementation)  # noqa: SLF001
+    return str(model.config._attn_implementation)
 
 
 def _at_interface(module: nn.Module) -> bool:

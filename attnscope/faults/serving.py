@@ -87,12 +87,6 @@ def _one_document(model: Any) -> AbstractContextManager[None]:
     return replaced(masking_utils, "find_packed_sequence_indices", lambda position_ids: None)
 
 
-def _packs(model: Any) -> bool:
-    from attnscope.experiments.laboratory import builds_masks
-
-    return parts.attends_only(model) and parts.takes(model, "position_ids") and builds_masks(model)
-
-
 def _masks(model: Any) -> bool:
     return bool(parts.attentions(model)) and parts.takes(model, "attention_mask")
 
@@ -118,7 +112,7 @@ FAULTS = (
         name="attention_mask shifted by one",
         key="mask-shifted",
         words="The attention_mask is moved by one position, so a pad is seen and a token is not.",
-        caught_by=("ATN204", "ATN306", "ATN404"),
+        caught_by=("ATN404", "ATN204", "ATN306"),
         plant=arguments(_shifted_mask),
         applies=_masks,
     ),
@@ -126,9 +120,9 @@ FAULTS = (
         name="packed documents mixed",
         key="documents-mixed",
         words="Position ids that start again no longer separate documents.",
-        caught_by=("ATN205", "ATN307", "ATN408"),
+        caught_by=("ATN307", "ATN205", "ATN408"),
         plant=everywhere(_one_document),
-        applies=_packs,
+        applies=parts.packs,
         quick=False,
     ),
     Fault(
@@ -137,7 +131,7 @@ FAULTS = (
         words="The model drops the position ids that it is given.",
         caught_by=("ATN408", "ATN205", "ATN307"),
         plant=arguments(_without_positions),
-        applies=_packs,
+        applies=parts.packs,
         quick=False,
     ),
     Fault(

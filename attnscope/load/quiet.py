@@ -18,6 +18,10 @@ NO_CONVERSION = "DISABLE_SAFETENSORS_CONVERSION"
 an instrument should not write to other people's repositories."""
 
 
+COMPILERS = ("torch._dynamo", "torch._inductor")
+"""Loggers that tell users of FlexAttention about each recompilation."""
+
+
 @contextmanager
 def quiet(*, bars: bool) -> Iterator[None]:
     """Silence logs and warnings, send stray prints to stderr; progress bars only with `bars`.
@@ -27,6 +31,9 @@ def quiet(*, bars: bool) -> Iterator[None]:
     verbosity = transformers_logging.get_verbosity(), hub_logging.get_verbosity()
     bars_before = transformers_logging.is_progress_bar_enabled()
     conversion_before = os.environ.get(NO_CONVERSION)
+    compilers = [(one, one.level) for one in map(logging.getLogger, COMPILERS)]
+    for logger, _ in compilers:
+        logger.setLevel(logging.CRITICAL)
     transformers_logging.set_verbosity(logging.CRITICAL)
     hub_logging.set_verbosity(logging.CRITICAL)
     if not bars:
@@ -37,6 +44,8 @@ def quiet(*, bars: bool) -> Iterator[None]:
             warnings.simplefilter("ignore")
             yield
     finally:
+        for logger, level in compilers:
+            logger.setLevel(level)
         transformers_logging.set_verbosity(verbosity[0])
         hub_logging.set_verbosity(verbosity[1])
         if bars_before and not bars:

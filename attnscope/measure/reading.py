@@ -62,7 +62,8 @@ def read_call(call: AttentionCall, span: Span, declared: Declared) -> CallReadin
         cells.add(one.mask.rows(start, stop, one.keys, one.output.device)[0].cpu(), start)
     verified = weights.verified()
     nan_row = _first_row(one.output[0, :, span.start : span.stop].isnan().any(dim=-1))
-    if not (verified or call.witnessed or nan_row):
+    multiplied = weights.sums.gap is not None and weights.sums.multiplied
+    if not (verified or call.witnessed or nan_row or multiplied):
         return CallReading(place=place, problem=UNWITNESSED)
     return CallReading(
         place=place,
@@ -75,7 +76,7 @@ def read_call(call: AttentionCall, span: Span, declared: Declared) -> CallReadin
         blind_row=cells.blind,
         sum_gap=weights.sums.gap,
         sum_limit=SUM_FACTOR * torch.finfo(one.output.dtype).eps,
-        multiplied=weights.sums.multiplied,
+        multiplied=multiplied,
         ahead=cells.cells("ahead"),
         beyond=cells.cells("beyond"),
         padding=cells.cells("pads"),
@@ -217,7 +218,8 @@ class _Masks:
         if kind == "ahead":
             return self._pattern_ahead(distances, count)
         size, kept = self._declared.size, self._declared.kind == "sliding"
-        if kept and distances == [size if kind == "beyond" else size - 1]:
+        steps = {"beyond": size, "missing": size - 1}
+        if kept and distances == [steps.get(kind)]:
             step = "wide" if kind == "beyond" else "narrow"
             return f"off by one: the {self._declared.kind} mask is one token too {step}"
         if kind == "beyond" and count == self._heads * self._beyond_cells(tokens):

@@ -85,6 +85,8 @@ class Agreement:
     finer: Agreement | None = None
     """The same on a float32 copy of a model in half precision, where rounding hides little; None
     where there is none."""
+    routed: bool = False
+    """True for models with experts, where rounding may send a token to another one."""
 
     @property
     def largest(self) -> float:

@@ -77,9 +77,7 @@ def cells(count: int = 3, pattern: str = "") -> Cells:
 
 def contents(*drift: float, **changes: Any) -> Contents:
     """What changing the pads did to each position."""
-    return Contents(
-        what="the pads", drift=torch.tensor(drift), **{"place": ATTENTION, **changes}
-    )
+    return Contents(what="the pads", drift=torch.tensor(drift), **{"place": ATTENTION, **changes})
 
 
 def agreement(*gap: float, limit: float = 1e-5, **changes: Any) -> Agreement:

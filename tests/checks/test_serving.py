@@ -21,7 +21,7 @@ def test_these_are_all() -> None:
 def test_within_the_limit_passes_and_both_numbers_are_told(check: type[Check]) -> None:
     verdict = check().judge(agreement(0.0, 1e-5, 2e-6))
     assert (verdict.findings, verdict.skipped) == ((), False)
-    assert verdict.reason.count("1e-05") == 2
+    assert verdict.reason.count("1e-05") == 2  # measured and limit
 
 
 @pytest.mark.parametrize("check", AGREEMENTS)
@@ -36,13 +36,28 @@ def test_beyond_the_limit_is_found_at_the_worst_position(check: type[Check]) -> 
 
 
 @pytest.mark.parametrize("check", AGREEMENTS)
-def test_what_shrinks_in_float32_is_rounding(check: type[Check]) -> None:
-    half = agreement(0.5, limit=0.1, repeated="1e-06 in float32", rounding=True)
-    verdict = check().judge(half)
-    assert not verdict.findings
-    assert "which is rounding: 1e-06 in float32" in verdict.reason
-    same = agreement(0.5, limit=0.1, repeated="0.5 in float32")
-    assert "0.5 in float32" in check().judge(same).findings[0].message
+def test_a_float32_copy_sees_what_half_precision_hides(check: type[Check]) -> None:
+    finer = agreement(0.0, 0.01, limit=1e-5)
+    (finding,) = check().judge(agreement(0.02, 0.01, limit=0.1, finer=finer)).findings
+    assert (finding.query, finding.measured, finding.limit) == (1, pytest.approx(0.01), 1e-5)
+    assert "in float32" in finding.message
+
+
+@pytest.mark.parametrize("check", AGREEMENTS)
+def test_a_clean_float32_copy_and_a_small_gap_pass(check: type[Check]) -> None:
+    verdict = check().judge(agreement(0.02, limit=0.1, finer=agreement(1e-6, limit=1e-5)))
+    assert (verdict.findings, verdict.skipped) == ((), False)
+    assert "1e-06 in float32" in verdict.reason
+
+
+@pytest.mark.parametrize("check", AGREEMENTS)
+def test_a_gap_beyond_the_model_s_own_floor_is_rounding_for_experts_only(
+    check: type[Check],
+) -> None:
+    finer = agreement(1e-6, limit=1e-5)
+    (finding,) = check().judge(agreement(0.5, limit=0.1, finer=finer)).findings
+    assert (finding.measured, finding.limit) == (0.5, 0.1)
+    assert not check().judge(agreement(0.5, limit=0.1, finer=finer, routed=True)).findings
 
 
 @pytest.mark.parametrize("check", AGREEMENTS)

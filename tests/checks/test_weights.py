@@ -63,9 +63,7 @@ def test_an_open_mask_is_named_as_the_cause() -> None:
 
 
 def test_the_worst_call_comes_first_and_a_finding_beats_an_unreadable_call() -> None:
-    small = reading(
-        place=Place(module="a", layer=0), future_weight=1e-30, future_at=(0, 0, 1)
-    )
+    small = reading(place=Place(module="a", layer=0), future_weight=1e-30, future_at=(0, 0, 1))
     verdict = FutureWeight().judge(readings(small, reading(problem="?"), reading(**LATER)))
     assert [one.module for one in verdict.findings] == [ATTENTION.module, "a"]
     assert "2 of 2 calls" in verdict.reason

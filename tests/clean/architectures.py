@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import torch
 from transformers import CONFIG_MAPPING, PreTrainedConfig, PreTrainedModel
 
+from attnscope.report import Report
 from attnscope.shrink import build, shrink
+from attnscope.verify import VerifyOptions, verify_model
+from tests.tiny import in_memory
 
 DENSE = ("gpt2", "gptj", "gpt_neox", "llama", "phi", "stablelm", "smollm3", "olmo2", "granite")
 GROUPED = ("qwen3", "glm4", "starcoder2")
@@ -50,4 +54,32 @@ def config_of(name: str) -> PreTrainedConfig:
 
 def model_of(name: str, seed: int, dtype: str, backend: str | None = None) -> PreTrainedModel:
     """A small model with random weights."""
-    return build(config_of(name), seed=seed, backend=backend).to(getattr(torch, dtype))
+    return build(config_of(name), seed=seed, backend=backend, dtype=getattr(torch, dtype))
+
+
+def report_of(name: str, seed: int, dtype: str, backends: tuple[str, ...] = ()) -> Report:
+    """The verdict on a small model in memory."""
+    model = model_of(name, seed, dtype, backends[0] if backends else None)
+    return verify_model(in_memory(model, name), VerifyOptions(seed=seed, backends=backends))
+
+
+def outcomes(report: Report) -> dict[str, str]:
+    """Every row that is no pass: `code | condition | backend` to its outcome.
+
+    A pass needs no line; what is neither here nor a pass fails the test.
+    """
+    return {
+        f"{row.code} | {row.condition} | {row.backend}": row.outcome
+        for row in report.results
+        if row.outcome != "pass"
+    }
+
+
+def passed(report: Report) -> dict[str, int]:
+    """How often each check passed, by backend: `ATN301 sdpa` to a number."""
+    return dict(
+        sorted(
+            Counter(f"{row.code} {row.backend}" for row in report.results if row.outcome == "pass")
+            .items()
+        )
+    )

@@ -1,0 +1,30 @@
+"""Write the table of clean outcomes anew: `python -m tests.clean.outcomes`. Look at its diff."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+TABLE = Path(__file__).with_name("outcomes.json")
+
+
+def main() -> None:
+    """Ask every architecture once in float32, and the flex ones on flex."""
+    import torch
+
+    from tests.clean.architectures import CLEAN, FLEX, outcomes, passed, report_of
+
+    table = {}
+    for name, backends in [(name, ()) for name in CLEAN] + [
+        (name, ("flex_attention",)) for name in FLEX
+    ]:
+        torch._dynamo.reset()
+        report = report_of(name, 0, "float32", backends)
+        key = f"{name} on {backends[0]}" if backends else name
+        table[key] = {"passed": passed(report), "not passed": outcomes(report)}
+        print(f"{key}: {report.outcome}, {report.seconds:.1f} s")
+    TABLE.write_text(json.dumps(table, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,357 @@
+"""The verdict: options, outcomes, exit codes, and a model that is left as it was."""
+
+from __future__ import annotations
+
+import warnings
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import transformers
+
+from attnscope import api
+from attnscope.checks import CHECKS, find
+from attnscope.errors import AttnscopeError, PromptError, SelectionError
+from attnscope.experiments.laboratory import Laboratory
+from attnscope.load import LoadedModel
+from attnscope.load.describe import describe
+from attnscope.report import CheckResult, Report
+from attnscope.shrink import build, shrink
+from attnscope.verify import VerifyOptions, selected, verify_model
+from tests.tiny import tiny
+
+CONTROLS = {"ATN001", "ATN002", "ATN003", "ATN301"}
+FEW: dict[str, Any] = {"quick": True, "backends": ("sdpa",), "length": 9}
+
+
+def loaded(model: Any) -> LoadedModel:
+    return LoadedModel(
+        model=model, tokenizer=None, tokenizer_problem="", info=describe(model, "tiny"),
+        default_prompt="", unused_weights=(),
+    )  # fmt: skip
+
+
+def verify(model: Any, **options: Any) -> Report:
+    return verify_model(loaded(model), VerifyOptions(**options))
+
+
+def rows(report: Report, outcome: str) -> set[str]:
+    return {result.code for result in report.results if result.outcome == outcome}
+
+
+def of(report: Report, code: str) -> list[CheckResult]:
+    return [result for result in report.results if result.code == code]
+
+
+def test_a_clean_model_passes_every_check_on_every_backend() -> None:
+    report = verify(tiny("llama"))
+    assert (report.outcome, report.exit_code, report.backends) == ("pass", 0, ("sdpa", "eager"))
+    assert rows(report, "fail") == rows(report, "error") == set()
+    assert rows(report, "skip") <= {"ATN402"}  # offloading needs a GPU
+    assert rows(report, "unpromised") == {"ATN205", "ATN307", "ATN408"}
+    asked = {result.code for result in report.results} | {"ATN303"}
+    assert asked == {check.code for check in CHECKS}
+    assert any("ATN303" in note for note in report.notes)
+    assert len(report.labels) == 21
+    assert report.declared == ("2 layers: causal",)
+    assert len(report.floors) == 2
+    assert report.forwards > 1000
+
+
+def test_findings_of_unpromised_rows_do_not_count() -> None:
+    report = verify(tiny("llama"), backends=("sdpa",), select=("ATN307",))
+    row = next(one for one in of(report, "ATN307") if one.outcome == "unpromised")
+    assert row.findings
+    assert "never promised" in row.reason
+    assert report.findings == ()
+    assert report.exit_code == 0
+
+
+def bert() -> Any:
+    return build(shrink(transformers.BertConfig(is_decoder=False)))
+
+
+def test_a_bidirectional_model_fails_and_its_config_is_named() -> None:
+    report = verify(bert(), **FEW)
+    assert (report.outcome, report.exit_code) == ("fail", 1)
+    assert {"ATN101", "ATN201", "ATN301", "ATN302"} <= rows(report, "fail")
+    (finding,) = of(report, "ATN301")[0].findings
+    assert finding.key is not None
+    assert finding.query is not None
+    assert finding.key > finding.query
+    assert finding.module.startswith("bert.encoder.layer.0.attention")
+    assert finding.layer == 0
+    assert "is_decoder=False" in finding.message
+
+
+def test_what_is_expected_is_no_leak() -> None:
+    report = verify(bert(), expect="bidirectional", **FEW)
+    assert rows(report, "fail") == set()
+    assert (report.outcome, report.exit_code) == ("pass", 0)
+    assert report.declared == ("expected: bidirectional",)
+
+
+def test_a_causal_model_is_blind_to_what_is_expected() -> None:
+    report = verify(tiny("llama"), expect="bidirectional", **FEW)
+    assert rows(report, "fail") == {"ATN203", "ATN304"}
+    assert all(one.outcome == "pass" for one in of(report, "ATN301"))
+
+
+@pytest.mark.parametrize("name", ["llama", "mixtral"])
+def test_a_window_that_is_expected_and_missing_is_found_by_mask_and_influence(name: str) -> None:
+    report = verify(tiny(name), expect="sliding:4", **FEW)
+    assert rows(report, "fail") == {"ATN202", "ATN303"}
+    for result, finding in report.findings:
+        assert finding.key is not None, result.code
+        assert finding.query is not None
+        assert finding.query - finding.key >= 4
+        assert finding.module.endswith("self_attn")
+
+
+def test_a_model_through_which_nothing_is_seen_is_not_checked() -> None:
+    model = tiny("llama")
+    for parameter in model.parameters():
+        parameter.data.zero_()
+    report = verify(model, **FEW)
+    assert (report.outcome, report.exit_code) == ("skip", 3)
+    assert of(report, "ATN003")[0].outcome == "skip"
+    assert not rows(report, "pass") & {"ATN301", "ATN302", "ATN401", "ATN405"}
+
+
+def test_logits_that_are_no_numbers_are_not_checked() -> None:
+    model = tiny("llama")
+    model.lm_head.weight.data[:] = float("nan")
+    report = verify(model, **FEW)
+    assert report.exit_code == 3
+    assert "ATN301" not in rows(report, "pass")
+
+
+def test_one_checks_failure_does_not_take_the_others_with_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def broken(self: Any, evidence: Any) -> Any:
+        raise ZeroDivisionError("oh\nno")
+
+    monkeypatch.setattr(find("ATN105"), "judge", broken)
+    report = verify(tiny("llama"), **FEW)
+    assert (report.outcome, report.exit_code) == ("error", 2)
+    (row,) = of(report, "ATN105")
+    assert row.outcome == "error"
+    assert "ZeroDivisionError: oh" in row.reason
+    assert rows(report, "error") == {"ATN105"}
+    assert {"ATN101", "ATN301", "ATN405"} <= rows(report, "pass")
+
+
+def test_a_finding_outweighs_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(self: Any, evidence: Any) -> Any:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(find("ATN105"), "judge", broken)
+    report = verify(bert(), **FEW)
+    assert rows(report, "error") == {"ATN105"}
+    assert report.exit_code == 1
+
+
+def test_a_floor_that_breaks_is_a_row_and_no_crash(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(self: Any) -> Any:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(Laboratory, "_floor", broken)
+    report = verify(tiny("llama"), **FEW)
+    assert rows(report, "error") == {"ATN004"}
+    assert report.exit_code == 2
+
+
+def test_a_backend_that_was_named_and_does_not_run_is_told() -> None:
+    with pytest.raises(AttnscopeError, match="LlamaForCausalLM"):
+        verify(tiny("llama"), backends=("flash_attention_2",))
+
+
+def test_named_backends_are_asked_in_order_and_once() -> None:
+    report = verify(tiny("llama", backend="sdpa"), **{**FEW, "backends": ("eager", "auto", "sdpa")})
+    assert report.backends == ("eager", "sdpa")
+    assert [result.backend for result in of(report, "ATN501")] == ["eager, sdpa"]
+
+
+@pytest.mark.parametrize(
+    ("word", "also"),
+    [
+        ("ATN401", {"ATN401"}),
+        ("atn40", {f"ATN40{number}" for number in range(1, 10)}),
+        ("ATN1xx", {"ATN101", "ATN102", "ATN103", "ATN104", "ATN105"}),
+        ("mask-open-ahead", {"ATN201"}),
+        ("backends", {"ATN501"}),
+    ],
+)
+def test_select_takes_codes_beginnings_names_and_families(word: str, also: set[str]) -> None:
+    chosen = {check.code for check in CHECKS if selected(check, VerifyOptions(select=(word,)))}
+    assert chosen == CONTROLS | also
+
+
+def test_ignore_leaves_out_controls_too_and_then_nothing_is_clean() -> None:
+    report = verify(tiny("llama"), ignore=("ATN3xx", "ATN2"), **FEW)
+    assert not any(result.code.startswith(("ATN2", "ATN3")) for result in report.results)
+    assert (report.outcome, report.exit_code) == ("skip", 3)
+    kept = verify(tiny("llama"), ignore=("ATN2",), **FEW)
+    assert kept.exit_code == 0
+
+
+@pytest.mark.parametrize("field", ["select", "ignore"])
+@pytest.mark.parametrize("word", ["ATN999", "future_influence", ""])
+def test_a_word_that_names_no_check_is_no_clean_verdict(field: str, word: str) -> None:
+    options: dict[str, Any] = {field: (word,)}
+    with pytest.raises(SelectionError):
+        verify(tiny("llama"), **options, **FEW)
+
+
+def test_quick_asks_less() -> None:
+    report = verify(tiny("llama"), quick=True, backends=("sdpa",))
+    assert report.outcome == "pass"
+    assert report.forwards < 150
+    assert not rows(report, "pass") & {"ATN401", "ATN402", "ATN407"}
+
+
+def test_length_ids_and_seed_decide_the_tokens() -> None:
+    quick: dict[str, Any] = {"quick": True, "backends": ("sdpa",)}
+    assert len(verify(tiny("llama"), length=7, **quick).labels) == 7
+    given = verify(tiny("llama"), ids=(5, 6, 7, 8, 9), **quick)
+    assert len(given.labels) == 5
+    assert given.outcome == "pass"
+    quick["length"] = 7
+    one, again, other = (verify(tiny("llama"), seed=seed, **quick) for seed in (0, 0, 1))
+    assert replace(one, seconds=0.0) == replace(again, seconds=0.0)
+    assert one.labels != other.labels
+
+
+@pytest.mark.parametrize("options", [{"length": 1}, {"length": 10_000}, {"ids": (5,)}])
+def test_too_short_and_too_long_are_told(options: dict[str, Any]) -> None:
+    with pytest.raises(PromptError):
+        verify(tiny("llama"), **options)
+
+
+@pytest.mark.parametrize("length", [2, 4, 6])
+def test_short_prompts_are_clean_or_skipped(length: int) -> None:
+    report = verify(tiny("llama"), backends=("sdpa",), length=length)
+    assert rows(report, "fail") == rows(report, "error") == set()
+
+
+def test_a_budget_samples_positions_and_says_so() -> None:
+    whole = verify(tiny("llama"), **{**FEW, "length": 21})
+    part = verify(tiny("llama"), budget=200, **{**FEW, "length": 21})
+    assert part.outcome == "pass"
+    assert part.forwards < whole.forwards
+    assert "a sample of" in of(part, "ATN301")[0].reason
+    assert "all 21 positions" in of(whole, "ATN301")[0].reason
+
+
+def test_bad_expectations_are_told() -> None:
+    with pytest.raises(SelectionError):
+        verify(tiny("llama"), expect="sideways")
+
+
+def test_training_without_chance_is_judged_as_evaluation_is() -> None:
+    model = tiny("llama")
+    evaluated = verify(model, **FEW)
+    model.train()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        model.gradient_checkpointing_enable()
+    trained = verify(model, **FEW)
+    assert model.training
+    outcomes = [
+        [(one.code, one.condition, one.outcome) for one in report.results]
+        for report in (evaluated, trained)
+    ]
+    assert outcomes[0] == outcomes[1]
+    assert trained.exit_code == 0
+
+
+def test_dropout_is_chance_and_no_leak() -> None:
+    model = tiny("gpt2")  # with dropout 0.1
+    model.train()
+    report = verify(model, **FEW)
+    assert (report.outcome, report.exit_code) == ("skip", 3)
+    assert "dropout" in of(report, "ATN001")[0].reason
+    assert rows(report, "fail") == set()
+    assert model.training
+
+
+def test_roberta_counts_its_positions_from_the_pad() -> None:
+    model = build(shrink(transformers.RobertaConfig(is_decoder=True)))
+    report = verify(model, backends=("eager",), select=("ATN404", "ATN401"), length=9)
+    assert rows(report, "fail") == set()
+    assert report.outcome == "pass"
+
+
+def state(model: Any) -> dict[str, Any]:
+    """All that could be left behind."""
+    return {
+        "hooks": [
+            (name, len(one._forward_hooks), len(one._forward_pre_hooks))
+            for name, one in model.named_modules()
+        ],
+        "training": [one.training for one in model.modules()],
+        "backend": model.config._attn_implementation,
+        "experts": getattr(model.config, "_experts_implementation", None),
+        "config": model.config.to_dict(),
+        "dtypes": Counter(one.dtype for one in model.parameters()),
+        "weights": {name: float(one.double().sum()) for name, one in model.state_dict().items()},
+        "gradients": [one.grad is None and one.requires_grad for one in model.parameters()],
+    }
+
+
+@pytest.mark.parametrize("name", ["llama", "mixtral", "gpt_oss", "mamba"])
+def test_the_model_is_left_as_it_was(name: str) -> None:
+    model = tiny(name)
+    before, random = state(model), torch.get_rng_state()
+    verify(model, quick=True)
+    assert state(model) == before
+    assert torch.equal(torch.get_rng_state(), random)
+
+
+@pytest.mark.parametrize("error", [ZeroDivisionError, KeyboardInterrupt])
+@pytest.mark.parametrize("at", [3, 30, 60])
+def test_the_model_is_left_as_it_was_after_an_interrupt(
+    error: type[BaseException], at: int
+) -> None:
+    model = tiny("mixtral", backend="sdpa")
+    before, random = state(model), torch.get_rng_state()
+    ran = 0
+
+    def interrupt(*args: Any) -> None:
+        nonlocal ran
+        ran += 1
+        if ran == at:
+            raise error
+
+    handle = model.model.layers[1].mlp.register_forward_hook(interrupt)
+    try:
+        verify(model, quick=True, backends=("eager",), length=9)
+    except (error, AttnscopeError):
+        pass
+    finally:
+        handle.remove()
+    assert ran >= at
+    assert state(model) == before
+    assert torch.equal(torch.get_rng_state(), random)
+
+
+def test_nothing_is_printed(capfd: pytest.CaptureFixture[str]) -> None:
+    verify(tiny("llama"), **FEW)
+    assert capfd.readouterr().out == ""
+
+
+def test_progress_is_told() -> None:
+    words: list[str] = []
+    verify_model(loaded(tiny("llama")), VerifyOptions(**FEW), words.append)
+    assert any("verifying tiny: " in one for one in words)
+
+
+def test_a_saved_model_is_verified_by_name(tmp_path: Path) -> None:
+    tiny("llama").save_pretrained(tmp_path)
+    report = api.verify(str(tmp_path), VerifyOptions(**FEW))
+    assert report.exit_code == 0
+    assert report.model.architecture == "LlamaForCausalLM"
