@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from attnscope.load import LoadedModel, LoadOptions
     from attnscope.measure.run import Selection
     from attnscope.report import Report
-    from attnscope.verify import VerifyOptions
+    from attnscope.verification import VerifyOptions
 
 __version__ = "0.1.0"
 
@@ -34,7 +34,7 @@ _HOMES = {
     "LoadedModel": "attnscope.load",
     "Report": "attnscope.report",
     "Selection": "attnscope.measure.run",
-    "VerifyOptions": "attnscope.verify",
+    "VerifyOptions": "attnscope.verification",
     "trace": "attnscope.api",
     "trace_tokens": "attnscope.api",
     "verify": "attnscope.api",

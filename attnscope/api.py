@@ -12,7 +12,7 @@ from attnscope.load.quiet import quiet
 from attnscope.measure.run import RunTally, Selection
 from attnscope.records import AttentionCall, Tokens, Trace
 from attnscope.report import Report
-from attnscope.verify import VerifyOptions, verify_model
+from attnscope.verification import VerifyOptions, verify_model
 
 
 def trace(

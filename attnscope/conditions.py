@@ -22,8 +22,6 @@ class Facts:
     """Every token mixer is an attention that transformers' interface runs."""
     masks_packed: bool
     """The model's code hands its position ids to `transformers.masking_utils`."""
-    sliding: bool
-    """Some layer has a window or a chunk."""
     absolute_positions: bool
     """Positions are looked up in a table, and the forward takes no position_ids."""
     length_dependent: bool
@@ -58,6 +56,10 @@ class Condition:
     """Who is held to it."""
     agrees: Promise | None = None
     """Who is held to the plain run's logits, where that is fewer models; None: as `promise`."""
+    causal: Promise | None = None
+    """Who is held to causality there, where that is more models; None: as `promise`."""
+    least: int = 2
+    """Tokens below which it is no other condition than the plain one."""
     needs: tuple[str, ...] = ()
     """Arguments without which the model cannot be asked."""
     needs_cache: bool = False
@@ -209,6 +211,7 @@ CONDITIONS: Mapping[str, Condition] = {
             title="packed, position ids alone",
             words="Another document before this one in the same row; position ids start again.",
             promise=_PACKED,
+            causal=_ALWAYS,
             needs=("position_ids",),
             aside="the other document",
         ),
@@ -217,6 +220,7 @@ CONDITIONS: Mapping[str, Condition] = {
             title="packed, all-ones mask and cache",
             words="The same with an attention_mask of ones and use_cache=True.",
             promise=_NEVER_PACKED,
+            causal=_ALWAYS,
             needs=("position_ids", "attention_mask", "use_cache"),
             aside="the other document",
         ),
@@ -240,6 +244,7 @@ CONDITIONS: Mapping[str, Condition] = {
             title="several tokens a step",
             words="Half of the tokens at once, then three at a time from the cache.",
             promise=_SEVERAL,
+            least=4,
             needs_cache=True,
         ),
         Condition(
@@ -247,6 +252,7 @@ CONDITIONS: Mapping[str, Condition] = {
             title="several tokens a step, position ids",
             words="The same with mask and position ids.",
             promise=_SEVERAL,
+            least=4,
             needs_cache=True,
             needs=("position_ids",),
         ),
@@ -255,6 +261,7 @@ CONDITIONS: Mapping[str, Condition] = {
             title="chunked prefill",
             words="From an empty cache, five tokens at a time.",
             promise=_SEVERAL,
+            least=6,
             needs_cache=True,
         ),
         Condition(
@@ -295,6 +302,7 @@ CONDITIONS: Mapping[str, Condition] = {
             title="static cache",
             words="A StaticCache with room to spare; half at once, then three and one at a time.",
             promise=_STATIC,
+            least=7,
             needs_cache=True,
         ),
         Condition(

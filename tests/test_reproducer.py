@@ -19,7 +19,7 @@ from attnscope.conditions import CONDITIONS
 from attnscope.experiments.subject import Cost, Subject
 from attnscope.load import LoadedModel, LoadOptions, load
 from attnscope.report import CheckResult, Finding, Report
-from attnscope.verify import VerifyOptions, verify_model
+from attnscope.verification import VerifyOptions, verify_model
 from tests.tiny import save_tiny, tiny
 
 LINES = 25

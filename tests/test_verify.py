@@ -20,7 +20,7 @@ from attnscope.load import LoadedModel
 from attnscope.load.describe import describe
 from attnscope.report import CheckResult, Report
 from attnscope.shrink import build, shrink
-from attnscope.verify import VerifyOptions, selected, verify_model
+from attnscope.verification import VerifyOptions, verify_model
 from tests.tiny import tiny
 
 CONTROLS = {"ATN001", "ATN002", "ATN003", "ATN301"}
@@ -187,7 +187,7 @@ def test_named_backends_are_asked_in_order_and_once() -> None:
     ],
 )
 def test_select_takes_codes_beginnings_names_and_families(word: str, also: set[str]) -> None:
-    chosen = {check.code for check in CHECKS if selected(check, VerifyOptions(select=(word,)))}
+    chosen = {check.code for check in CHECKS if VerifyOptions(select=(word,)).asks(check)}
     assert chosen == CONTROLS | also
 
 

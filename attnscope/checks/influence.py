@@ -9,7 +9,7 @@ from torch import Tensor
 
 from attnscope.checks.base import Check, Verdict
 from attnscope.checks.wording import at, counted, size
-from attnscope.records.evidence import Contents, Influence
+from attnscope.records.evidence import Contents, Influence, Modules
 from attnscope.report import Finding
 
 
@@ -109,20 +109,20 @@ class ModuleInfluence(Check):
     code, name, family, evidence = "ATN302", "module-influence", "influence", "modules"
     quick = ("plain",)
 
-    def judge(self, evidence: tuple[Influence, ...]) -> Verdict:
+    def judge(self, evidence: Modules) -> Verdict:
         """0.0 on later positions, module by module."""
-        rounding = [one for one in evidence if one.rounding]
+        rounding = [one for one in evidence.maps if one.rounding]
         found = []
-        for one in evidence:
+        for one in evidence.maps:
             ahead = _forbidden(one) * _later(one)
             if not one.rounding and (ahead > 0).any():
                 found.append(_finding(_only(one, _later(one)), at(one.place)))
         if found:
             return Verdict(findings=tuple(found), reason=counted(len(found), "module"))
-        if not evidence:
-            return Verdict(reason="no module could be replayed", skipped=True)
+        if gap := _gap(evidence):
+            return gap
         more = f"; rounding only in {len(rounding)}" if rounding else ""
-        return Verdict(reason=f"{counted(len(evidence), 'module')} replayed, none looks ahead{more}")
+        return Verdict(reason=f"{counted(len(evidence.maps), 'module')} replayed, none looks ahead{more}")
 
 
 class BeyondWindow(Check):
@@ -143,9 +143,9 @@ class BeyondWindow(Check):
     code, name, family, evidence = "ATN303", "beyond-window", "influence", "modules"
     quick = ("plain",)
 
-    def judge(self, evidence: tuple[Influence, ...]) -> Verdict:
+    def judge(self, evidence: Modules) -> Verdict:
         """0.0 beyond the declared window."""
-        narrow = [one for one in evidence if one.beyond]
+        narrow = [one for one in evidence.maps if one.beyond]
         found = []
         for one in narrow:
             behind = _forbidden(one) * ~_later(one)
@@ -154,6 +154,8 @@ class BeyondWindow(Check):
                 found.append(_finding(_only(one, ~_later(one)), words))
         if found:
             return Verdict(findings=tuple(found), reason=counted(len(found), "module"))
+        if gap := _gap(evidence):
+            return gap
         if not narrow:
             return Verdict(reason="no layer has a window or a chunk", beside_the_point=True)
         if all(bool(one.allowed[_pairs(one)].all()) for one in narrow):
@@ -182,16 +184,34 @@ class Blindness(Check):
     code, name, family, evidence = "ATN304", "blindness", "influence", "modules"
     quick = ("plain",)
 
-    def judge(self, evidence: tuple[Influence, ...]) -> Verdict:
+    def judge(self, evidence: Modules) -> Verdict:
         """Each distance, key and query in sight moves something."""
-        judged = [one for one in evidence if one.expected.any()]
-        found = [finding for one in judged if (finding := _blind(one)) is not None]
+        judged = [one for one in evidence.maps if one.expected.any()]
+        sure = [one for one in judged if not one.undecided]
+        found = [finding for one in sure if (finding := _blind(one)) is not None]
         if found:
             return Verdict(findings=tuple(found), reason=counted(len(found), "module"))
+        if gap := _gap(evidence):
+            return gap
+        undecided = [one.place.module for one in judged if one.undecided]
+        if undecided:
+            words = f"{undecided[0]} cannot be replayed in float64, where small weights show"
+            return Verdict(reason=words, skipped=True)
         if not judged:
             words = "no replayed attention is declared to see all of its keys"
             return Verdict(reason=words, skipped=True)
         return Verdict(reason=f"every distance is seen in {counted(len(judged), 'module')}")
+
+
+def _gap(evidence: Modules) -> Verdict | None:
+    """What could not be replayed was not checked."""
+    if evidence.unreplayed:
+        first, count = evidence.unreplayed[0], len(evidence.unreplayed)
+        words = f"{counted(count, 'module')} cannot be replayed, first {first}"
+        return Verdict(reason=words, skipped=True)
+    if not evidence.maps:
+        return Verdict(reason="no module could be replayed", skipped=True)
+    return None
 
 
 def _rows(one: Influence) -> Tensor:

@@ -139,7 +139,7 @@ class SightTooShort(Check):
     """
 
     code, name, family, evidence = "ATN004", "sight-too-short", "observer", "floor"
-    quick = ("plain",)
+    quick, required = ("plain",), True
 
     def judge(self, evidence: Floor) -> Verdict:
         """Some weight must be seen."""

@@ -89,7 +89,7 @@ def _judge(loading: dict[str, Any], asked: dict[str, Any], text: str | None) -> 
         from attnscope import LoadOptions, api
         from attnscope.cli.codes import require_checks
         from attnscope.declared import parse_expect
-        from attnscope.verify import VerifyOptions
+        from attnscope.verification import VerifyOptions
 
         require_checks(asked["select"], "--select")
         require_checks(asked["ignore"], "--ignore")

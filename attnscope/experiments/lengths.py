@@ -95,3 +95,13 @@ def _switches(model: Any, name: str) -> bool:
             return True
     except CaptureError:
         return False
+
+
+def sample(tokens: int, count: int | None, seed: int) -> tuple[int, ...]:
+    """Positions to change: all, or both ends, the middle and random ones."""
+    if count is None or count >= tokens:
+        return tuple(range(tokens))
+    fixed = [0, tokens - 1, tokens // 2, tokens // 2 - 1, 1, tokens - 2][: max(count, 2)]
+    generator = torch.Generator().manual_seed(seed)
+    rest = [one for one in torch.randperm(tokens, generator=generator).tolist() if one not in fixed]
+    return tuple(sorted({*fixed, *rest[: max(count - len(fixed), 0)]}))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from jaxtyping import Bool
@@ -12,13 +13,18 @@ from torch.nn import ModuleList
 
 from attnscope.capture.modules import ModuleStack
 from attnscope.declared import Declared
+from attnscope.capture.traits import routes
+from attnscope.experiments.copies import HALVES
 from attnscope.experiments.replay import Recorded, replay
 from attnscope.experiments.switches import batched_experts
-from attnscope.records.evidence import Influence, Place
+from attnscope.records.evidence import Influence, Modules, Place
 
 ROUNDING_SHRINKS = 1e-3
 """Rounding shrinks by 5e-10 from float32 to float64, a leak not at all: anything between tells."""
 
+NATIVE_SHARE = {torch.float32: 1e-3, torch.float64: 1e-9}
+"""Of what may move: rounding in the model's own dtype stays far below, whatever becomes of it in
+float64."""
 
 DAMPING = 1 / 64
 """Makes scores so small that every open key gets a weight that float64 can see."""
@@ -28,7 +34,7 @@ DAMPING = 1 / 64
 class Asked:
     """What replays need beside the recorded calls."""
 
-    model: nn.Module
+    model: Any
     positions: tuple[int, ...]
     seed: int
     attending: frozenset[str]
@@ -39,16 +45,30 @@ class Asked:
     """What may be seen anywhere."""
 
 
-def influences(calls: Sequence[Recorded], asked: Asked) -> tuple[Influence, ...]:
+def influences(calls: Sequence[Recorded], asked: Asked) -> Modules:
     """The map of each module that a layer is made of, and of those outside the layers.
 
     A module that leaks is replaced by the innermost ones in it that leak on their own.
     """
     found: list[Influence] = []
+    unreplayed: list[str] = []
+    candidates = _candidates(asked.model, calls)
     for call in calls:
-        if call.name in _candidates(asked.model, calls):
-            found += _of_call(call, calls, asked)
-    return tuple(found)
+        if call.name in candidates:
+            maps = _of_call(call, calls, asked)
+            found += maps
+            unreplayed += [] if maps else [call.name]
+    return Modules(maps=tuple(found), unreplayed=tuple(dict.fromkeys(unreplayed)))
+
+
+def attends(name: str, attending: frozenset[str]) -> bool:
+    """True when a module of that name, or one inside it, made an attention call."""
+    return any(f"{one}.".startswith(f"{name}.") for one in attending)
+
+
+def apart(before: float) -> str:
+    """Why a drift among experts is rounding, in words."""
+    return f"{before:.1e}, and 0.0 with each token's experts computed apart"
 
 
 def forbidden(one: Influence) -> bool:
@@ -101,8 +121,7 @@ def _influence(call: Recorded, asked: Asked) -> Influence | None:
     if drift is None:
         return None
     layer = ModuleStack(asked.model).layer(call.name)
-    attends = any(f"{name}.".startswith(f"{call.name}.") for name in asked.attending)
-    own = attends and layer is not None and layer < len(asked.declared)
+    own = attends(call.name, asked.attending) and layer is not None and layer < len(asked.declared)
     declared = asked.declared[layer] if own and layer is not None else asked.widest
     one = Influence(
         swapped=asked.positions,
@@ -129,10 +148,10 @@ def _decided(one: Influence, call: Recorded, asked: Asked) -> Influence:
     exact = replay(call, again, asked.seed, torch.float64)
     even = replay(call, again, asked.seed, torch.float64, DAMPING) if still.any() else exact
     if exact is None or even is None:
-        return replace(one, expected=torch.zeros_like(one.expected)) if still.any() else one
+        return replace(one, undecided=bool(still.any()))
     place = [one.swapped.index(position) for position in again]
     native, may = one.drift[:, place], one.allowed[:, place]
-    if wrong.any() and (words := _rounding(native, exact, may)):
+    if wrong.any() and _small(one, asked) and (words := _rounding(native, exact, may)):
         return replace(one, rounding=words)
     sharper = one.drift.clone()
     sharper[:, place] = torch.where(may, torch.maximum(native, torch.maximum(exact, even)), native)
@@ -142,12 +161,20 @@ def _decided(one: Influence, call: Recorded, asked: Asked) -> Influence:
 def _batched(one: Influence, call: Recorded, positions: list[int], asked: Asked) -> str:
     """Why forbidden drift is rounding among experts, in words; empty when it is not."""
     with batched_experts(asked.model) as batched:
-        apart = replay(call, positions, asked.seed) if batched else None
+        again = replay(call, positions, asked.seed) if batched else None
     may = one.allowed[:, [one.swapped.index(position) for position in positions]]
-    if apart is None or (apart.masked_fill(may, 0.0) > 0).any():
+    if again is None or (again.masked_fill(may, 0.0) > 0).any():
         return ""
     before = float(one.drift.masked_fill(one.allowed, 0.0).max())
-    return f"{before:.1e}, and 0.0 with each token's experts computed apart"
+    return apart(before) if _small(one, asked) else ""
+
+
+def _small(one: Influence, asked: Asked) -> bool:
+    """True when what moved that may not is small beside what may, as rounding is."""
+    if asked.model.dtype in HALVES and routes(asked.model):
+        return True  # rounding picks between nearly even experts
+    ahead = float(one.drift.masked_fill(one.allowed, 0.0).max())
+    return ahead <= NATIVE_SHARE.get(asked.model.dtype, 0.1) * float(one.drift.masked_fill(~one.allowed, 0.0).max())
 
 
 def _rounding(native: Tensor, exact: Tensor, may: Tensor) -> str:

@@ -68,11 +68,16 @@ def recording(model: nn.Module, tokens: int) -> Iterator[list[Recorded]]:
         copied = call.with_given(call.given().detach().clone())  # later layers may write into it
         calls.append(Recorded(call.name, module, *copied, main, tokens))
 
+    def after(module: nn.Module, args: Any, output: Any) -> None:
+        if calls and calls[-1].module is module and _first_row_a_token(output, tokens) is None:
+            calls.pop()  # a router, a mask, a table of angles
+
     handles = []
     try:
         for module in model.modules():
             if module is not model and type(module) not in PER_TOKEN:
                 handles.append(module.register_forward_pre_hook(before, with_kwargs=True))
+                handles.append(module.register_forward_hook(after))
         yield calls
     finally:
         for handle in handles:
@@ -122,10 +127,7 @@ def _run(call: Recorded, given: Tensor) -> Tensor | None:
             output = call.module(*args, **kwargs)
     except Exception:  # kernels without this dtype, modules that need their caller
         return None
-    for tensor in output if isinstance(output, tuple | list) else (output,):
-        if isinstance(tensor, Tensor) and _row_a_token(tensor, call.tokens):
-            return tensor.reshape(call.tokens, -1)
-    return None
+    return _first_row_a_token(output, call.tokens)
 
 
 def _exact(call: Recorded, dtype: torch.dtype) -> Recorded | None:
@@ -139,6 +141,13 @@ def _exact(call: Recorded, dtype: torch.dtype) -> Recorded | None:
 def _main(args: tuple[Any, ...], kwargs: dict[str, Any], tokens: int) -> int | str | None:
     named: list[tuple[int | str, Any]] = [*enumerate(args), *kwargs.items()]
     return next((name for name, value in named if _row_a_token(value, tokens)), None)
+
+
+def _first_row_a_token(output: Any, tokens: int) -> Tensor | None:
+    for tensor in output if isinstance(output, tuple | list) else (output,):
+        if isinstance(tensor, Tensor) and _row_a_token(tensor, tokens):
+            return tensor.reshape(tokens, -1)
+    return None
 
 
 def _row_a_token(value: Any, tokens: int) -> bool:

@@ -112,10 +112,8 @@ def _block_mask(allowed: Tensor, call: InterfaceCall) -> Any:
     from torch.nn.attention.flex_attention import create_block_mask
 
     batch, heads, queries, keys = allowed.shape
-
-    def look_up(b: Tensor, h: Tensor, q: Tensor, k: Tensor) -> Tensor:
-        row = b if batch > 1 else torch.zeros_like(b)
-        head = h if heads > 1 else torch.zeros_like(h)
-        return allowed[row, head, q, k]
-
-    return create_block_mask(look_up, batch, heads, queries, keys, device=str(call.query.device))
+    last = torch.tensor([batch - 1, heads - 1], device=allowed.device)  # what 1 stands for
+    return create_block_mask(
+        lambda b, h, q, k: allowed[torch.minimum(b, last[0]), torch.minimum(h, last[1]), q, k],
+        batch, heads, queries, keys, device=str(call.query.device),
+    )  # fmt: skip

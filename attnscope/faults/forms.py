@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from attnscope.capture.interface import Attention, InterfaceCall
@@ -57,15 +58,17 @@ def on_sdpa_only(model: Any) -> Iterator[str]:
 @contextmanager
 def stale_blocks(model: Any) -> Iterator[str]:
     """FlexAttention's block table of an open mask under a causal predicate."""
-    from torch.nn.attention.flex_attention import create_block_mask
+    from torch.nn.attention.flex_attention import BlockMask
 
     def around(attention: Attention, call: InterfaceCall) -> Result:
         right: Any = call.offered.mask
-        queries, keys = call.query.shape[2], call.key.shape[2]
-        wrong = create_block_mask(
-            lambda b, h, q, k: q >= 0, None, None, queries, keys, device=str(call.query.device)
-        )
-        wrong.mask_mod = right.mask_mod
+        some, indices = torch.zeros_like(right.kv_num_blocks), right.kv_indices
+        every = torch.arange(indices.shape[-1], dtype=indices.dtype, device=indices.device)
+        wrong = BlockMask.from_kv_blocks(
+            some, indices, some + indices.shape[-1], every.expand_as(indices).contiguous(),
+            BLOCK_SIZE=right.BLOCK_SIZE, mask_mod=right.mask_mod,
+            seq_lengths=(call.query.shape[2], call.key.shape[2]),
+        )  # fmt: skip
         return run(attention, call, attention_mask=wrong)
 
     name, module = parts.attentions(model)[-1]

@@ -127,7 +127,8 @@ def _embedding(model: Any) -> Named:
 
 
 def _name(model: nn.Module, module: nn.Module) -> str:
-    return next(name for name, one in model.named_modules() if one is module)
+    names: dict[int, str] = {id(one): name for name, one in model.named_modules()}
+    return names[id(module)]
 
 
 def _feeds(model: Any) -> bool:

@@ -104,7 +104,7 @@ def attends_only(model: nn.Module) -> bool:
 
 def packs(model: Any) -> bool:
     """True when position ids alone separate documents."""
-    from attnscope.experiments.laboratory import builds_masks
+    from attnscope.capture.traits import builds_masks
 
     return attends_only(model) and takes(model, "position_ids") and builds_masks(model)
 

@@ -54,8 +54,20 @@ class Influence:
     """What was asked; for a whole model the module where forbidden influence enters, once found."""
     rounding: str = ""
     """Why forbidden drift is rounding, in words; empty where there is none or it is not."""
+    undecided: bool = False
+    """True where what stood still could not be measured again in float64."""
     beyond: bool = False
     """True where the declared visibility is narrower than causal: a window or a chunk."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Modules:
+    """The maps of a model's modules, each replayed on its own."""
+
+    maps: tuple[Influence, ...]
+    """In the order in which they ran."""
+    unreplayed: tuple[str, ...]
+    """Modules that do not run on their recorded inputs: they were not judged."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,7 @@ from transformers import CONFIG_MAPPING, PreTrainedConfig, PreTrainedModel
 
 from attnscope.report import Report
 from attnscope.shrink import build, shrink
-from attnscope.verify import VerifyOptions, verify_model
+from attnscope.verification import VerifyOptions, verify_model
 from tests.tiny import in_memory
 
 DENSE = ("gpt2", "gptj", "gpt_neox", "llama", "phi", "stablelm", "smollm3", "olmo2", "granite")

@@ -13,7 +13,7 @@ from rich.cells import cell_len
 from attnscope import LoadOptions, api, checks
 from attnscope.cli.exit import run
 from attnscope.report import Report
-from attnscope.verify import VerifyOptions
+from attnscope.verification import VerifyOptions
 from tests.render import reports
 
 

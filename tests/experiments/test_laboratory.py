@@ -11,7 +11,7 @@ from torch import Tensor
 
 from attnscope.declared import Declared
 from attnscope.errors import CaptureError
-from attnscope.experiments import laboratory
+from attnscope.experiments import lengths
 from attnscope.experiments.laboratory import Laboratory
 from attnscope.experiments.subject import Cost, Subject
 from tests.experiments.models import Stack, next_one, over_rows, past, subject
@@ -35,15 +35,15 @@ def of_tiny(name: str, vocabulary: int = 90, **changes: Any) -> Laboratory:
 @pytest.mark.parametrize("tokens", [2, 3, 5, 21, 50])
 @pytest.mark.parametrize("count", [2, 3, 7, 20])
 def test_a_sample_has_both_ends_and_as_many_as_asked(tokens: int, count: int) -> None:
-    found = laboratory._sample(tokens, count, 0)
+    found = lengths.sample(tokens, count, 0)
     assert list(found) == sorted(set(found))
     assert len(found) == min(tokens, count)
     assert {0, tokens - 1} <= set(found) <= set(range(tokens))
-    assert found == laboratory._sample(tokens, count, 0)
+    assert found == lengths.sample(tokens, count, 0)
 
 
 def test_without_a_budget_every_position_is_asked() -> None:
-    assert laboratory._sample(30, None, 0) == tuple(range(30))
+    assert lengths.sample(30, None, 0) == tuple(range(30))
 
 
 def test_a_sweep_asks_the_sampled_positions_alone() -> None:

@@ -14,7 +14,7 @@ from attnscope.faults.page import ARCHITECTURES, small
 from attnscope.load import LoadedModel
 from attnscope.load.describe import describe
 from attnscope.report import Report
-from attnscope.verify import VerifyOptions, verify_model
+from attnscope.verification import VerifyOptions, verify_model
 
 torch.set_num_threads(1)
 
@@ -29,8 +29,10 @@ def model(architecture: str) -> Any:
     return small(architecture)
 
 
-def verified(architecture: str, backend: str, quick: bool = False, *select: str) -> Report:
-    """The report on a model as it is now, leak and all; few positions are swapped in most sweeps.
+def verified(
+    architecture: str, backend: str, *select: str, quick: bool = False, few: bool = True
+) -> Report:
+    """The report on a model as it is now, leak and all; with `few` sweeps swap no more than two positions.
 
     The sweep is asked always, but takes long in all its conditions: left out where another check is
     named.
@@ -50,7 +52,7 @@ def verified(architecture: str, backend: str, quick: bool = False, *select: str)
         quick=quick,
         select=select,
         ignore=() if quick or "ATN301" in select else ("ATN301",),
-        budget=None if quick else FEW,
+        budget=FEW if few and not quick else None,
     )
     return verify_model(loaded, options)
 

@@ -48,7 +48,7 @@ def _is_caught(architecture: str, backend: str, key: str) -> None:
     code = fault.caught_by[0]
     subject = model(architecture)
     with attention(subject, backend), fault.plant(subject) as module:
-        report = verified(architecture, backend, fault.quick, code)
+        report = verified(architecture, backend, code, quick=fault.quick)
     assert report.outcome == "fail"
     named = {finding.module for result, finding in report.findings if result.code == code}
     assert named, [result for result in report.results if result.code == code]
@@ -84,7 +84,7 @@ def test_all_the_checks_named_find_it(architecture: str, fault: Any) -> None:
     if not fitting:
         pytest.skip("cannot be planted there")
     with attention(subject, fitting[0]), fault.plant(subject):
-        report = verified(architecture, fitting[0], False, *fault.caught_by)
+        report = verified(architecture, fitting[0], *fault.caught_by, few=False)
     failed = {result.code for result in report.results if result.outcome == "fail"}
     assert set(fault.caught_by) <= failed
 
@@ -119,7 +119,7 @@ def test_the_model_is_clean_afterwards(architecture: str) -> None:
         for fault in applying(architecture, backend):
             with fault.plant(subject), torch.no_grad():
                 subject(torch.arange(1, 5)[None])
-    assert verified(architecture, backend, True).outcome == "pass"
+    assert verified(architecture, backend, quick=True).outcome == "pass"
 
 
 def _break_inside(fault: Any, subject: Any, ids: torch.Tensor) -> None:

@@ -24,7 +24,7 @@ def test_a_weight_of_a_millionth_is_found(architecture: str, backend: str) -> No
     assert subject.dtype == torch.float32
     assert WEIGHT == 1e-6
     with attention(subject, backend), BY_KEY["one-cell"].plant(subject) as module:
-        report = verified(architecture, backend, True, "ATN302")
+        report = verified(architecture, backend, "ATN302", quick=True)
     found = {result.code: finding for result, finding in report.findings}
     assert set(found) == {"ATN301", "ATN302"}
     assert {finding.module for finding in found.values()} == {module}

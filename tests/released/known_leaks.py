@@ -21,7 +21,7 @@ from transformers import DogeConfig, PreTrainedConfig, RoFormerConfig
 from attnscope.api import verify
 from attnscope.load import LoadOptions
 from attnscope.shrink import build, shrink
-from attnscope.verify import VerifyOptions
+from attnscope.verification import VerifyOptions
 
 REPAIRED = Version(transformers.__version__) >= Version("5.18.0")
 

@@ -1,0 +1,45 @@
+"""What a live model is like, told from its modules, its config and its source."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import sys
+from typing import Any
+
+from torch import nn
+
+_HANDS_POSITIONS = re.compile(
+    r"(create_\w*mask\(|mask_kwargs = \{)[^{}()]*(\([^()]*\)[^{}()]*)*position_ids"
+)
+"""A call of the mask builder, or the arguments for it, with position ids among them."""
+
+
+def builds_masks(model: nn.Module) -> bool:
+    """True when the model's code hands its position ids to transformers' mask builder."""
+    sources = {type(one).__module__ for one in model.modules() if hasattr(one, "config")}
+    return any(
+        _HANDS_POSITIONS.search(inspect.getsource(sys.modules[name]))
+        for name in sources
+        if hasattr(sys.modules.get(name), "create_causal_mask")
+    )
+
+
+def routes(model: nn.Module) -> bool:
+    """True for models with experts."""
+    names = (type(one).__name__.lower() for one in model.modules())
+    return any("expert" in name or "moe" in name for name in names)
+
+
+def looks_positions_up(model: nn.Module) -> bool:
+    """True when positions are rows of a table."""
+    tables = (name.rpartition(".")[2] for name, _ in model.named_modules())
+    return any(("pos" in name and "rot" not in name) or name == "wpe" for name in tables)
+
+
+def depends_on_length(config: Any) -> bool:
+    """True when the rotary encoding is stretched by the length of the input."""
+    text = config.get_text_config(decoder=True)
+    fields = (getattr(text, name, None) for name in ("rope_parameters", "rope_scaling"))
+    found = " ".join(str(field) for field in fields)
+    return "dynamic" in found or "longrope" in found

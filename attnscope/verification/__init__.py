@@ -1,0 +1,44 @@
+"""The verdict: every check, in every condition, on every backend asked for."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+
+from attnscope.experiments.switches import own_hooks
+from attnscope.load import LoadedModel, LoadOptions, Progress
+from attnscope.load.quiet import quiet
+from attnscope.report import Report
+from attnscope.verification.backends import verify_backends
+from attnscope.verification.options import VerifyOptions
+from attnscope.verification.proving import prove
+from attnscope.verification.run import prepare
+from attnscope.verification.summary import summarise
+
+__all__ = ["VerifyOptions", "verify_model"]
+
+
+def verify_model(
+    loaded: LoadedModel,
+    options: VerifyOptions,
+    progress: Progress | None = None,
+    origin: LoadOptions | None = None,
+) -> Report:
+    """Ask every check, and judge. The model is as it was afterwards.
+
+    `origin` is what it was loaded from, for backends to which it cannot be switched once loaded,
+    and for the reproducer.
+
+    Raises AttnscopeError when it cannot run at all, or not on a backend that was named.
+    """
+    started = time.monotonic()
+    with quiet(bars=False), own_hooks(loaded.model):
+        run = prepare(loaded, options, progress or (lambda words: None), origin)
+        verify_backends(run)
+        report = summarise(run)
+        if options.prove and report.outcome == "pass":
+            proven = prove(run)
+            report = replace(
+                report, proven=proven, forwards=run.cost.forwards, tokens=run.cost.tokens
+            )
+    return replace(report, seconds=time.monotonic() - started)

@@ -1,0 +1,92 @@
+"""One row of the report: evidence, judgement, and what the model has promised."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from attnscope.checks import Check
+from attnscope.checks.base import Verdict
+from attnscope.conditions import CONDITIONS, Promise
+from attnscope.errors import CaptureError
+from attnscope.experiments.laboratory import Laboratory
+from attnscope.report import CheckResult, Outcome
+from attnscope.verification.run import Run
+
+LOOKS_AHEAD = frozenset({"ATN101", "ATN201", "ATN301", "ATN302"})
+"""Checks whose findings a bidirectional config explains."""
+
+APART = frozenset({"ATN205", "ATN307", "ATN408"})
+"""Checks that ask whether documents are kept apart, not whether the future is."""
+
+
+def judged(
+    run: Run, lab: Laboratory, check: type[Check], key: str, backend: str
+) -> CheckResult | None:
+    """A check in a condition; None where it is beside the point."""
+    title = CONDITIONS[key].title if len(check.conditions) > 1 else ""
+    try:
+        lab.require(key)
+        verdict = check().judge(_evidence(lab, check, key))
+        promise = _promise(check, key)
+        broken = bool(verdict.findings) and not promise.holds(lab.facts())
+    except CaptureError as error:
+        return row(check, title, backend, "skip", str(error))
+    except Exception as error:  # one check's failure must not take the others with it
+        words = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
+        return row(check, title, backend, "error", f"the checker's own failure: {words}")
+    if verdict.beside_the_point and not verdict.skipped:
+        run.beside_the_point.setdefault(verdict.reason, []).append(check.code)
+        return None
+    if broken:
+        reason = f"never promised. {promise.text} ({promise.source})"
+        return row(check, title, backend, "unpromised", reason, verdict)
+    if verdict.findings:
+        return row(check, title, backend, "fail", verdict.reason, _with_cause(run, check, verdict))
+    return row(check, title, backend, "skip" if verdict.skipped else "pass", verdict.reason)
+
+
+def row(
+    check: type[Check],
+    condition: str,
+    backend: str,
+    outcome: Outcome,
+    reason: str,
+    verdict: Verdict | None = None,
+) -> CheckResult:
+    """A result with what belongs to its check."""
+    return CheckResult(
+        code=check.code, name=check.name, family=check.family, condition=condition,
+        backend=backend, outcome=outcome, reason=reason,
+        findings=verdict.findings if verdict else (),
+        fix=check.sections().get("How to fix", ""),
+    )  # fmt: skip
+
+
+def _evidence(lab: Laboratory, check: type[Check], key: str) -> object:
+    whole = {"repeat": lab.repeat, "floor": lab.floor, "modules": lab.modules}
+    by_condition = {
+        "sweep": lab.sweep,
+        "calls": lab.calls,
+        "contents": lab.contents,
+        "agreement": lab.agreement,
+    }
+    if check.evidence in whole:
+        return whole[check.evidence]()
+    return by_condition[check.evidence](key)
+
+
+def _promise(check: type[Check], key: str) -> Promise:
+    condition = CONDITIONS[key]
+    other = condition.agrees if check.evidence == "agreement" else condition.causal
+    return condition.promise if other is None or check.code in APART else other
+
+
+def _with_cause(run: Run, check: type[Check], verdict: Verdict) -> Verdict:
+    """The findings of a look ahead, with the reason that the config itself gives."""
+    if not run.cause or check.code not in LOOKS_AHEAD:
+        return verdict
+    told = tuple(
+        replace(finding, message=f"{finding.message} Likely cause: {run.cause}.")
+        for finding in verdict.findings
+    )
+    return replace(verdict, findings=told)

@@ -1,0 +1,69 @@
+"""What to ask, and how thoroughly."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from attnscope.checks import CHECKS, Check
+from attnscope.errors import SelectionError
+
+BUDGET = 400_000
+"""Tokens pushed at most by default, over all backends."""
+
+SHORTEST = len("ATN3")
+"""Of a code's beginning in --select and --ignore."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerifyOptions:
+    """What to ask, and how thoroughly."""
+
+    backends: tuple[str, ...] = ()
+    """Attention implementations; none: the one that was loaded, eager and sdpa, as far as the model
+    supports them; `("all",)`: every one that runs here."""
+    expect: str | None = None
+    """`causal`, `sliding:W`, `chunked:C`, `prefix:P` or `bidirectional` instead of what the config
+    declares."""
+    select: tuple[str, ...] = ()
+    """Codes, beginnings of codes, names or families; none: all. The controls are always asked."""
+    ignore: tuple[str, ...] = ()
+    """Likewise, left out."""
+    length: int | None = None
+    """Tokens; None: chosen from the model's windows."""
+    seed: int = 0
+    """Decides the random tokens and what is swapped in."""
+    quick: bool = False
+    """Only what takes a handful of forwards, beside the sweep over all positions."""
+    budget: int | None = None
+    """Tokens to push at most; positions are then sampled."""
+    prove: bool = False
+    """After a pass, plant leaks into this model and show that they are caught."""
+    ids: tuple[int, ...] | None = None
+    """Real tokens instead of random ones."""
+
+    def asks(self, check: type[Check]) -> bool:
+        """Whether a check is asked: the controls always, unless ignored."""
+        if named(check, self.ignore):
+            return False
+        return check.required or not self.select or named(check, self.select)
+
+    def keys(self, check: type[Check]) -> tuple[str, ...]:
+        """The conditions in which it is asked."""
+        return check.quick if self.quick else check.conditions
+
+
+def named(check: type[Check], words: Sequence[str]) -> bool:
+    """True when one of the words is the check's name, family, code or its beginning."""
+    starts = [word.upper().removesuffix("XX") for word in words]
+    begins = any(len(start) >= SHORTEST and check.code.startswith(start) for start in starts)
+    return begins or bool({check.name, check.family}.intersection(words))
+
+
+def require_checks(words: Sequence[str]) -> None:
+    """A misspelt word must not read as a clean verdict: SelectionError names it."""
+    for word in words:
+        if not any(named(check, (word,)) for check in CHECKS):
+            raise SelectionError(
+                f"{word[:40]!r} is no check and no family.", "See `attnscope checks`."
+            )

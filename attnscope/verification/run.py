@@ -1,0 +1,144 @@
+"""One verification under way: the model, the tokens, and what has been found so far."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from torch import Tensor
+
+from attnscope.capture.traits import routes
+from attnscope.checks import CHECKS
+from attnscope.declared import Declared, declare, parse_expect
+from attnscope.errors import CaptureError
+from attnscope.experiments import lengths
+from attnscope.experiments.laboratory import Laboratory
+from attnscope.experiments.subject import Cost, Subject, usable_ids
+from attnscope.experiments.switches import attention
+from attnscope.load import LoadedModel, LoadOptions, Progress, load
+from attnscope.load.describe import vocabulary_size
+from attnscope.report import CheckResult
+from attnscope.verification.options import BUDGET, VerifyOptions, require_checks
+
+Logits = tuple[Tensor, float]
+"""Plain logits, and the limit of what rounding explains in them."""
+
+
+@dataclass(slots=True)
+class Run:
+    """What is verified, and the findings so far."""
+
+    loaded: LoadedModel
+    options: VerifyOptions
+    origin: LoadOptions | None
+    """What it was loaded from; None for a model in memory."""
+    cost: Cost
+    ids: Tensor
+    """The tokens in question, (1, token)."""
+    declared: tuple[Declared, ...]
+    """What each layer may see."""
+    widest: Declared
+    """What may be seen anywhere in the model."""
+    backends: tuple[str, ...]
+    tell: Progress
+    cause: str
+    """Why the model may be bidirectional, as its config says; empty when it does not."""
+    results: list[CheckResult] = field(default_factory=list)
+    beside_the_point: dict[str, list[str]] = field(default_factory=dict)
+    """Reason to the codes that were not asked for it."""
+    notes: list[str] = field(default_factory=list)
+    floors: list[str] = field(default_factory=list)
+    smallest: list[float | None] = field(default_factory=list)
+    """Smallest leak seen, a backend each."""
+    first_position: int = 0
+    """See `Subject.first_position`."""
+    plain: dict[str, list[Logits]] = field(default_factory=dict)
+    """Of each backend, and of its float32 copy if it has one."""
+
+    @property
+    def routed(self) -> bool:
+        """True for models with experts."""
+        return routes(self.loaded.model)
+
+    def laboratory(self, subject: Subject) -> Laboratory:
+        """A fresh one, with positions sampled as the budget allows."""
+        asked = [check for check in CHECKS if check.evidence == "sweep" and self.options.asks(check)]
+        sweeps = sum(len(self.options.keys(check)) for check in asked)
+        budget = BUDGET if self.options.budget is None else self.options.budget
+        each = budget // (max(sweeps, 1) * self.ids.shape[1] * len(self.backends))
+        return Laboratory(
+            subject, ids=self.ids, seed=self.options.seed, declared=self.declared,
+            widest=self.widest, per_sweep=max(2, each),
+        )  # fmt: skip
+
+
+def prepare(
+    loaded: LoadedModel, options: VerifyOptions, tell: Progress, origin: LoadOptions | None
+) -> Run:
+    """Choose tokens and backends, and read what the config declares.
+
+    Raises SelectionError and PromptError for options that do not fit the model.
+    """
+    require_checks((*options.select, *options.ignore))
+    text = loaded.model.config.get_text_config(decoder=True)
+    expected = None if options.expect is None else parse_expect(options.expect)
+    layers = max(loaded.info.layers, 1)
+    declared = declare(text, layers) if expected is None else (expected,) * layers
+
+    def count(forwards: int) -> None:
+        if forwards % 25 == 0:
+            tell(f"verifying {loaded.info.name}: {forwards:,} forwards")
+
+    cost = Cost(count)
+    ids = lengths.choose_ids(
+        subject_of(loaded, cost), loaded, declared, options.length, options.ids, options.seed
+    )
+    return Run(
+        loaded=loaded, options=options, origin=origin, cost=cost, ids=ids, declared=declared,
+        widest=_widest(expected, declared), tell=tell, cause=_cause(text),
+        backends=lengths.choose_backends(loaded.model, options.backends, reloads=bool(origin)),
+    )  # fmt: skip
+
+
+def subject_of(loaded: LoadedModel, cost: Cost) -> Subject:
+    """A loaded model as a subject."""
+    rows = vocabulary_size(loaded.model)
+    return Subject(loaded.model, usable_ids(loaded.model, loaded.tokenizer, rows), cost)
+
+
+@contextmanager
+def switched(run: Run, backend: str) -> Iterator[Subject]:
+    """The model on a backend, loaded anew where it cannot be switched.
+
+    Raises CaptureError or LoadError where neither is possible.
+    """
+    with ExitStack() as stack:
+        loaded = run.loaded
+        try:
+            stack.enter_context(attention(loaded.model, backend))
+        except CaptureError:
+            if run.origin is None:
+                raise
+            run.tell(f"loading {loaded.info.name} for {backend}")
+            loaded = load(replace(run.origin, backend=backend))
+        yield subject_of(loaded, run.cost)
+
+
+def _widest(expected: Declared | None, declared: Sequence[Declared]) -> Declared:
+    """What the whole model may see: windows reach further layer by layer, up to causal."""
+    if expected is not None and not expected.narrow:
+        return expected
+    both = bool(declared) and all(one.kind == "bidirectional" for one in declared)
+    return Declared(kind="bidirectional") if both else Declared()
+
+
+def _cause(config: Any) -> str:
+    for name in ("is_decoder", "is_causal"):
+        if getattr(config, name, None) is False:
+            return (
+                f"it was loaded as a causal language model, but its config says {name}=False, which"
+                " makes its attention bidirectional"
+            )
+    return ""

@@ -1,0 +1,91 @@
+"""From the rows to the report: the outcome, and what has to be said with it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from attnscope.checks import CHECKS, find
+from attnscope.conditions import CONDITIONS
+from attnscope.load import tokens_from_ids
+from attnscope.report import Outcome, Report
+from attnscope.verification import reproducer
+from attnscope.verification.options import named
+from attnscope.verification.run import Run, subject_of
+
+
+def summarise(run: Run) -> Report:
+    """The report on everything that was found."""
+    report = Report(
+        outcome=_outcome(run),
+        model=run.loaded.info,
+        labels=tokens_from_ids(run.loaded, run.ids[0].tolist()).labels,
+        declared=_declared(run),
+        results=tuple(run.results),
+        backends=run.backends,
+        forwards=run.cost.forwards,
+        tokens=run.cost.tokens,
+        seconds=0.0,
+        notes=tuple(_notes(run)),
+        floors=tuple(run.floors),
+    )
+    if report.outcome != "fail":
+        return report
+    subject = subject_of(run.loaded, run.cost)
+    subject.first_position = run.first_position
+    script = reproducer.script(subject, run.ids, run.options.seed, report, run.origin)
+    return replace(report, reproducer=script)
+
+
+def _outcome(run: Run) -> Outcome:
+    """fail over error over skip over pass; nothing is clean without every control on every backend
+    in the plain condition, nor where nothing of what was selected could be asked.
+    """
+    outcomes = {result.outcome for result in run.results}
+    if "fail" in outcomes:
+        return "fail"
+    if "error" in outcomes:
+        return "error"
+    required = [check.code for check in CHECKS if check.required]
+    plain = {"", CONDITIONS["plain"].title}
+    passed = {
+        (result.backend, result.code)
+        for result in run.results
+        if result.outcome == "pass" and result.condition in plain
+    }
+    whole = all((backend, code) in passed for backend in run.backends for code in required)
+    return "pass" if whole and _selection_was_asked(run) else "skip"
+
+
+def _selection_was_asked(run: Run) -> bool:
+    if not run.options.select:
+        return True
+    rows = [row for row in run.results if named(find(row.code), run.options.select)]
+    return any(row.outcome in {"pass", "unpromised"} for row in rows)
+
+
+def _declared(run: Run) -> tuple[str, ...]:
+    """One line for each kind of layer."""
+    if run.options.expect is not None:
+        return (f"expected: {run.declared[0].words}",)
+    kinds = dict.fromkeys(one.words for one in run.declared)
+    counts = {words: sum(one.words == words for one in run.declared) for words in kinds}
+    return tuple(f"{count} layer{'s' * (count > 1)}: {words}" for words, count in counts.items())
+
+
+def _notes(run: Run) -> Iterator[str]:
+    if run.loaded.remark:
+        yield run.loaded.remark
+    yield from run.notes
+    for reason, codes in run.beside_the_point.items():
+        yield f"not asked, {reason}: {', '.join(dict.fromkeys(codes))}."
+    tokens = run.ids.shape[1]
+    narrow = [one.size for one in run.declared if one.narrow]
+    if narrow and tokens <= max(narrow):
+        longer = 2 * max(narrow) + 5
+        yield (
+            f"{tokens} tokens do not reach beyond the window of {max(narrow)}:"
+            f" --length {longer} would."
+        )
+    if run.loaded.unused_weights:
+        yield f"{len(run.loaded.unused_weights)} stored weights have no place in this model."
