@@ -71,8 +71,8 @@ def parse_expect(text: str) -> Declared:
             f"--expect {text[:40]} is not understood.",
             "Use causal, sliding:W, chunked:C, prefix:P or bidirectional, W, C and P in tokens.",
         )
-    plain, sized, size = found.groups()
-    return Declared(kind=sized, size=int(size)) if sized else Declared(kind=plain)
+    kind: Kind = found[1] or found[2]  # type: ignore[assignment]
+    return Declared(kind=kind, size=int(found[3] or 0))
 
 
 def declare(config: Any, layers: int) -> tuple[Declared, ...]:

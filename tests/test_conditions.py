@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import inspect
 from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
+import torch
+import transformers
+from torch import Tensor
 
 from attnscope.checks import CHECKS
 from attnscope.conditions import CONDITIONS, Facts
 from attnscope.experiments.ways import ASIDE, WAYS
+from attnscope.shrink import shrink
 
 LLAMA = Facts(
     model_type="llama",
     takes=frozenset({"attention_mask", "position_ids", "use_cache"}),
     attention_only=True,
     masks_packed=True,
-    sliding=False,
     absolute_positions=False,
     length_dependent=False,
     static_cache=True,
@@ -48,7 +53,7 @@ def test_titles_tell_conditions_apart() -> None:
 
 def test_every_promise_says_whom_it_binds_and_who_says_so() -> None:
     for one in CONDITIONS.values():
-        for promise in filter(None, (one.promise, one.agrees)):
+        for promise in filter(None, (one.promise, one.agrees, one.causal)):
             assert promise.text.endswith(".")
             assert promise.source.endswith(".")
         assert one.words.endswith(".")
@@ -71,7 +76,7 @@ def test_checks_ask_in_known_conditions_and_quick_ones_are_among_them() -> None:
 
 def test_controls_are_asked_in_the_plain_run_even_when_quick() -> None:
     required = {check.code: check for check in CHECKS if check.required}
-    assert set(required) >= {"ATN001", "ATN002", "ATN003", "ATN301"}
+    assert set(required) == {"ATN001", "ATN002", "ATN003", "ATN004", "ATN301"}
     assert all("plain" in check.quick for check in required.values())
 
 
@@ -109,3 +114,46 @@ def test_absolute_positions_excuse_moved_logits_but_not_seen_pads() -> None:
     absolute = replace(LLAMA, absolute_positions=True)
     assert CONDITIONS["left_padding"].promise.holds(absolute)
     assert not agrees(absolute, "left_padding")
+
+
+def test_packing_excuses_no_look_ahead() -> None:
+    """Documents that are not kept apart are still read from left to right."""
+    stranger = replace(MAMBA, model_type="rwkv", absolute_positions=True, length_dependent=True)
+    more = {key: one.causal for key, one in CONDITIONS.items() if one.causal is not None}
+    assert set(more) == {"packed", "packed_cached"}
+    for key, causal in more.items():
+        assert causal.holds(stranger)
+        assert not CONDITIONS[key].promise.holds(stranger)
+
+
+class Cuts:
+    """In place of a model: keeps how many tokens each call was given."""
+
+    def __init__(self) -> None:
+        self.config = shrink(transformers.LlamaConfig())
+        self.pieces: list[int] = []
+
+    def __call__(self, ids: Tensor, **given: Any) -> Any:
+        self.pieces.append(ids.shape[1])
+        logits = torch.zeros(*ids.shape, 1)
+        return SimpleNamespace(logits=logits, past_key_values=given.get("past_key_values"))
+
+
+@pytest.mark.parametrize(
+    ("key", "least", "pieces"),
+    [
+        ("plain", 2, [2]),
+        ("one_token", 2, [1, 1]),
+        ("several_tokens", 4, [2, 2]),
+        ("several_tokens_positions", 4, [2, 2]),
+        ("chunked_prefill", 6, [5, 1]),
+        ("static_cache", 7, [3, 3, 1]),
+    ],
+)
+def test_the_fewest_tokens_that_make_a_condition_another_one(
+    key: str, least: int, pieces: list[int]
+) -> None:
+    assert CONDITIONS[key].least == least
+    model = Cuts()
+    WAYS[key](model, torch.ones(1, least, dtype=torch.long), torch.ones(1, 0, dtype=torch.long))
+    assert model.pieces == pieces

@@ -13,13 +13,12 @@ from typing import Any
 import pytest
 import torch
 
-from attnscope import reproducer
 from attnscope.checks import CHECKS
 from attnscope.conditions import CONDITIONS
 from attnscope.experiments.subject import Cost, Subject
 from attnscope.load import LoadedModel, LoadOptions, load
 from attnscope.report import CheckResult, Finding, Report
-from attnscope.verification import VerifyOptions, verify_model
+from attnscope.verification import VerifyOptions, reproducer, verify_model
 from tests.tiny import save_tiny, tiny
 
 LINES = 25

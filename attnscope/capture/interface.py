@@ -48,12 +48,11 @@ class InterfaceCall:
 @contextmanager
 def interface_calls(around: Around) -> Iterator[None]:
     """While entered, every attention function that transformers hands out runs inside `around`."""
-
     token = object()  # one function may pass through here twice, and through several spies
     known: dict[tuple[str, Attention], Attention] = {}
 
     def wrap(implementation: str, attention: Attention) -> Attention:
-        spies = getattr(attention, "attnscope_spies", frozenset())
+        spies: frozenset[object] = getattr(attention, "attnscope_spies", frozenset())
         if token in spies:
             return attention
         if (implementation, attention) in known:

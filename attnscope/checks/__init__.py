@@ -55,7 +55,9 @@ def find(code: str) -> type[Check]:
         if wanted in {check.code, check.name.upper()}:
             return check
     known = {name.upper(): name for check in CHECKS for name in (check.code, check.name)}
-    near = [known[one] for one in difflib.get_close_matches(wanted, known, n=3)] or [check.code for check in CHECKS[:3]]
+    near = [known[one] for one in difflib.get_close_matches(wanted, known, n=3)] or [
+        check.code for check in CHECKS[:3]
+    ]
     raise SelectionError(
         f"There is no check {code[:40]!r}.", f"Near: {', '.join(near)}. See `attnscope checks`."
     )

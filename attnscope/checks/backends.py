@@ -21,7 +21,6 @@ class BackendsDisagree(_Agreement):
     How to fix: compare the masks of the two backends (`attnscope trace --backend …`).
     """
 
-    code, name, family, evidence = "ATN501", "backends-disagree", "backends", "backends"
+    code, name, family = "ATN501", "backends-disagree", "backends"
+    evidence = "backends"
     quick = ("plain",)
-
-

@@ -122,7 +122,9 @@ class ModuleInfluence(Check):
         if gap := _gap(evidence):
             return gap
         more = f"; rounding only in {len(rounding)}" if rounding else ""
-        return Verdict(reason=f"{counted(len(evidence.maps), 'module')} replayed, none looks ahead{more}")
+        return Verdict(
+            reason=f"{counted(len(evidence.maps), 'module')} replayed, none looks ahead{more}"
+        )
 
 
 class BeyondWindow(Check):
@@ -161,7 +163,9 @@ class BeyondWindow(Check):
         if all(bool(one.allowed[_pairs(one)].all()) for one in narrow):
             words = "too few tokens to look beyond the window: give a larger --length"
             return Verdict(reason=words, skipped=True)
-        return Verdict(reason=f"{counted(len(narrow), 'module')} replayed, none sees beyond its window")
+        return Verdict(
+            reason=f"{counted(len(narrow), 'module')} replayed, none sees beyond its window"
+        )
 
 
 class Blindness(Check):
@@ -235,7 +239,7 @@ def _blind(one: Influence) -> Finding | None:
     """The first distance, key or query that is declared visible and never moves anything."""
     moved, expected = one.drift > 0, one.expected
     distance = _rows(one) - torch.tensor(one.swapped)
-    for step in distance[expected].unique().tolist():
+    for step in torch.unique(distance[expected]).tolist():
         at_step = expected & (distance == step)
         if not (moved & at_step).any():
             return _blind_finding(one, at_step, f"no query sees the key {step} positions before it")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from typing import ClassVar
 
-from attnscope.checks.base import Check, Verdict
+from attnscope.checks.base import Check, Evidence, Verdict
 from attnscope.checks.influence import _Contents
 from attnscope.checks.wording import counted, size
 from attnscope.records.evidence import Agreement
@@ -14,7 +15,8 @@ from attnscope.report import Finding
 class _Agreement(Check):
     """Shared by the checks that compare with the plain run."""
 
-    family, evidence = "serving", "agreement"
+    family = "serving"
+    evidence: ClassVar[Evidence] = "agreement"
 
     def judge(self, evidence: Agreement) -> Verdict:
         """Within what rounding explains, at every token; a float32 copy has the last word."""
@@ -47,8 +49,8 @@ class _Agreement(Check):
 class CacheDrift(_Agreement):
     """Decoding from the cache gives other logits than one pass.
 
-    What it finds: cache entries that are misplaced, stale, rotated twice or masked wrongly; position
-    ids that start again; windows that differ with and without a cache.
+    What it finds: cache entries that are misplaced, stale, rotated twice or masked wrongly;
+    position ids that start again; windows that differ with and without a cache.
 
     Why it matters: this is how models are served. The loss is measured in one pass and says nothing
     about it.

@@ -130,7 +130,9 @@ class NotANumber(Check):
             if call.nan_row is None:
                 return None
             head, query = call.nan_row
-            words = "its mask closes every key" if call.blind_row else "its inputs or scores overflow"
+            words = (
+                "its mask closes every key" if call.blind_row else "its inputs or scores overflow"
+            )
             return _finding(
                 call, (head, query, None), 1.0, f"The output of query {query} is NaN: {words}."
             )

@@ -87,7 +87,7 @@ def of_contents(means: Means, setting: Setting, found: Contents) -> Contents:
 def small(means: Means, measured: float) -> bool:
     """True when a drift is no larger than rounding can be."""
     flips = means.subject.model.dtype in HALVES and routes(means.subject.model)
-    return flips or measured <= means.limit
+    return measured < float("inf") and (flips or measured <= means.limit)
 
 
 def place_of(model: nn.Module, name: str) -> Place:

@@ -190,7 +190,9 @@ class Laboratory:
             return Floor(weight=None, place=NOWHERE, dtype=self._dtype)
         last = calls[-1]
         weight = sight.smallest_seen(last, self._seed)
-        return Floor(weight=weight, place=place_of(self.subject.model, last.name), dtype=self._dtype)
+        return Floor(
+            weight=weight, place=place_of(self.subject.model, last.name), dtype=self._dtype
+        )
 
     def _facts(self) -> Facts:
         """What the model's promises depend on."""

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from torch.nn import ModuleList
 
 from attnscope.capture.modules import ModuleStack
-from attnscope.declared import Declared
 from attnscope.capture.traits import routes
+from attnscope.declared import Declared
 from attnscope.experiments.copies import HALVES
 from attnscope.experiments.replay import Recorded, replay
 from attnscope.experiments.switches import batched_experts
@@ -166,7 +166,7 @@ def _batched(one: Influence, call: Recorded, positions: list[int], asked: Asked)
     if again is None or (again.masked_fill(may, 0.0) > 0).any():
         return ""
     before = float(one.drift.masked_fill(one.allowed, 0.0).max())
-    return apart(before) if _small(one, asked) else ""
+    return apart(before) if before < float("inf") and _small(one, asked) else ""
 
 
 def _small(one: Influence, asked: Asked) -> bool:
@@ -174,12 +174,15 @@ def _small(one: Influence, asked: Asked) -> bool:
     if asked.model.dtype in HALVES and routes(asked.model):
         return True  # rounding picks between nearly even experts
     ahead = float(one.drift.masked_fill(one.allowed, 0.0).max())
-    return ahead <= NATIVE_SHARE.get(asked.model.dtype, 0.1) * float(one.drift.masked_fill(~one.allowed, 0.0).max())
+    return ahead <= NATIVE_SHARE.get(asked.model.dtype, 0.1) * float(
+        one.drift.masked_fill(~one.allowed, 0.0).max()
+    )
 
 
 def _rounding(native: Tensor, exact: Tensor, may: Tensor) -> str:
     before, after = (float(one.masked_fill(may, 0.0).max()) for one in (native, exact))
-    return f"{before:.1e}, and {after:.1e} in float64" if after <= before * ROUNDING_SHRINKS else ""
+    vanishes = after <= before * ROUNDING_SHRINKS < float("inf")
+    return f"{before:.1e}, and {after:.1e} in float64" if vanishes else ""
 
 
 def columns(

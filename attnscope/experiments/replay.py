@@ -94,8 +94,8 @@ def replay(
     """How far each position's output moves when one position's input is changed.
 
     With `dtype`, on a copy of the module in it; with `damping`, on inputs made so much smaller,
-    which evens out attention that looks at one key only. None where the output has no row a token, or where
-    the module does not run like this.
+    which evens out attention that looks at one key only. None where the output has no row a token,
+    or where the module does not run like this.
     """
     twin = call if dtype is None else _exact(call, dtype)
     if twin is None:

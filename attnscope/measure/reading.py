@@ -197,9 +197,9 @@ class _Masks:
         head, row, key = where[0].tolist()
         self._first.setdefault(kind, (head, row + first, key))
         self._count[kind] = self._count.get(kind, 0) + len(where)
-        distance = (where[:, 1] + first - where[:, 2]).unique()
+        distance = torch.unique(where[:, 1] + first - where[:, 2])
         known = self._distances.get(kind, distance)
-        self._distances[kind] = torch.cat([known, distance]).unique()
+        self._distances[kind] = torch.unique(torch.cat([known, distance]))
 
     def cells(self, kind: str) -> Cells | None:
         """What was found of one kind."""

@@ -109,7 +109,8 @@ def _compare(run: Run) -> None:
         if first not in run.plain or other not in run.plain:
             run.results.append(row(check, "", name, "skip", "one of them was not checked"))
             continue
-        native, *finer = (_gap(other, *pair) for pair in zip(run.plain[first], run.plain[other]))
+        halves = (run.plain[first], run.plain[other])  # the float32 copy may be missing
+        native, *finer = (_gap(other, *pair) for pair in zip(*halves, strict=False))
         evidence = Agreement(
             way=other, gap=native.gap, limit=native.limit,
             finer=finer[0] if finer else None, routed=run.routed,

@@ -39,7 +39,7 @@ def _planted(run: Run, subject: Subject, backend: str) -> Iterator[PlantedLeak]:
 
 
 def _first_failure(run: Run, subject: Subject, fault: Fault, backend: str) -> CheckResult | None:
-    """The first of the checks that must find it which does, in the first condition that shows it."""
+    """The first failure among the checks that must find it, condition by condition."""
     lab = run.laboratory(subject)
     for code in fault.caught_by:
         check = find(code)

@@ -88,7 +88,8 @@ def _lines(
     way, plain = _source(case.key, subject), _source("plain", subject)
     remote = origin.trust_remote_code
     name = "AutoModelForCausalLM" if remote else report.model.architecture
-    yield f"# attnscope {result.code} {result.name}, {result.condition or 'plain'}: {finding.message}"
+    where = result.condition or "plain"
+    yield f"# attnscope {result.code} {result.name}, {where}: {finding.message}"
     yield "import torch, transformers"
     yield _loading(f"transformers.{name}", result.backend, report, origin)
     yield from _caller(subject, way if case.runs else way + plain)

@@ -64,7 +64,9 @@ class Run:
 
     def laboratory(self, subject: Subject) -> Laboratory:
         """A fresh one, with positions sampled as the budget allows."""
-        asked = [check for check in CHECKS if check.evidence == "sweep" and self.options.asks(check)]
+        asked = [
+            check for check in CHECKS if check.evidence == "sweep" and self.options.asks(check)
+        ]
         sweeps = sum(len(self.options.keys(check)) for check in asked)
         budget = BUDGET if self.options.budget is None else self.options.budget
         each = budget // (max(sweeps, 1) * self.ids.shape[1] * len(self.backends))

@@ -38,8 +38,8 @@ def summarise(run: Run) -> Report:
 
 
 def _outcome(run: Run) -> Outcome:
-    """fail over error over skip over pass; nothing is clean without every control on every backend
-    in the plain condition, nor where nothing of what was selected could be asked.
+    """Fail, error, skip, pass, in this order; nothing is clean without every control on every
+    backend in the plain condition, nor where nothing of what was selected could be asked.
     """
     outcomes = {result.outcome for result in run.results}
     if "fail" in outcomes:

@@ -13,6 +13,7 @@ from attnscope.records.evidence import (
     Cells,
     Contents,
     Influence,
+    Modules,
     Place,
     Readings,
 )
@@ -47,6 +48,11 @@ def influence(
         "place": WHOLE,
     }
     return Influence(**{**fields, **changes})
+
+
+def modules(*maps: Influence, unreplayed: tuple[str, ...] = ()) -> Modules:
+    """What the replay of each module says."""
+    return Modules(maps=maps, unreplayed=unreplayed)
 
 
 def with_cell(query: int, key: int, value: float) -> Tensor:

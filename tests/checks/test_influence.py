@@ -25,6 +25,7 @@ from tests.checks.evidence import (
     causal,
     contents,
     influence,
+    modules,
     window,
     with_cell,
 )
@@ -107,7 +108,7 @@ def test_each_leaking_module_is_named() -> None:
         influence(with_cell(1, 4, size), place=Place(module=name, layer=layer))
         for name, layer, size in (("b", 1, 0.5), ("c", 2, 0.25))
     ]
-    verdict = ModuleInfluence().judge((clean, *leaks))
+    verdict = ModuleInfluence().judge(modules(clean, *leaks))
     assert {(one.module, one.layer, one.measured) for one in verdict.findings} == {
         ("b", 1, 0.5),
         ("c", 2, 0.25),
@@ -116,18 +117,18 @@ def test_each_leaking_module_is_named() -> None:
 
 
 def test_clean_modules_pass_and_none_is_a_skip() -> None:
-    verdict = ModuleInfluence().judge((influence(place=ATTENTION),))
+    verdict = ModuleInfluence().judge(modules(influence(place=ATTENTION)))
     assert not verdict.skipped
     assert "1 module" in verdict.reason
-    assert ModuleInfluence().judge(()).skipped
+    assert ModuleInfluence().judge(modules()).skipped
     rounds = influence(with_cell(1, 4, 1e-7), place=ATTENTION, rounding="1e-07, and 0.0")
-    assert "rounding only in 1" in ModuleInfluence().judge((rounds,)).reason
+    assert "rounding only in 1" in ModuleInfluence().judge(modules(rounds)).reason
 
 
 def test_what_lies_beyond_a_window_is_no_look_ahead() -> None:
     wide = influence(**NARROW)  # a causal map where a window of 3 is declared
-    assert not ModuleInfluence().judge((wide,)).findings
-    (finding,) = BeyondWindow().judge((wide,)).findings
+    assert not ModuleInfluence().judge(modules(wide)).findings
+    (finding,) = BeyondWindow().judge(modules(wide)).findings
     assert (finding.query, finding.key) == (3, 0)
     assert "beyond what the layer may see" in finding.message
 
@@ -136,8 +137,8 @@ def test_a_look_ahead_is_not_beyond_the_window() -> None:
     drift = window(3).float()
     drift[1, 4] = 0.5
     leak = influence(drift, **NARROW)
-    assert not BeyondWindow().judge((leak,)).findings
-    (finding,) = ModuleInfluence().judge((leak,)).findings
+    assert not BeyondWindow().judge(modules(leak)).findings
+    (finding,) = ModuleInfluence().judge(modules(leak)).findings
     assert (finding.query, finding.key, finding.measured) == (1, 4, 0.5)
 
 
@@ -147,30 +148,30 @@ def test_infinite_drift_elsewhere_does_not_blur_the_place() -> None:
     drift[5, 0] = float("inf")
     drift[1, 4] = 0.5
     leak = influence(drift, **NARROW)
-    (finding,) = ModuleInfluence().judge((leak,)).findings
+    (finding,) = ModuleInfluence().judge(modules(leak)).findings
     assert (finding.query, finding.key, finding.measured) == (1, 4, 0.5)
-    (beyond,) = BeyondWindow().judge((leak,)).findings
+    (beyond,) = BeyondWindow().judge(modules(leak)).findings
     assert (beyond.query, beyond.key, beyond.measured) == (5, 0, float("inf"))
 
 
 def test_a_window_that_is_kept_passes() -> None:
-    verdict = BeyondWindow().judge((influence(window(3), **NARROW),))
+    verdict = BeyondWindow().judge(modules(influence(window(3), **NARROW)))
     assert not verdict.findings
     assert not verdict.skipped
 
 
 def test_no_window_is_beside_the_point_and_too_few_tokens_are_a_skip() -> None:
-    assert BeyondWindow().judge((influence(place=ATTENTION),)).beside_the_point
-    short = BeyondWindow().judge((influence(allowed=window(TOKENS), beyond=True),))
+    assert BeyondWindow().judge(modules(influence(place=ATTENTION))).beside_the_point
+    short = BeyondWindow().judge(modules(influence(allowed=window(TOKENS), beyond=True)))
     assert short.skipped
     assert "--length" in short.reason
 
 
 def test_blindness_asks_each_distance() -> None:
     seeing = influence(expected=causal(), place=ATTENTION)
-    assert not Blindness().judge((seeing,)).findings
+    assert not Blindness().judge(modules(seeing)).findings
     narrow = influence(window(3), allowed=window(4), expected=window(4), place=ATTENTION)
-    (finding,) = Blindness().judge((seeing, narrow)).findings
+    (finding,) = Blindness().judge(modules(seeing, narrow)).findings
     assert (finding.query, finding.key) == (3, 0)
     assert "no query sees the key 3 positions before it" in finding.message
 
@@ -178,7 +179,7 @@ def test_blindness_asks_each_distance() -> None:
 def test_blindness_asks_each_key() -> None:
     drift = causal().float()
     drift[3:, 2] = 0.0
-    (finding,) = Blindness().judge((influence(drift, expected=causal(), place=ATTENTION),)).findings
+    (finding,) = Blindness().judge(modules(influence(drift, expected=causal(), place=ATTENTION))).findings
     assert finding.key == 2
     assert "no query sees key 2" in finding.message
 
@@ -186,13 +187,60 @@ def test_blindness_asks_each_key() -> None:
 def test_blindness_asks_each_query() -> None:
     drift = causal().float()
     drift[4, :4] = 0.0
-    (finding,) = Blindness().judge((influence(drift, expected=causal(), place=ATTENTION),)).findings
+    (finding,) = Blindness().judge(modules(influence(drift, expected=causal(), place=ATTENTION))).findings
     assert finding.query == 4
 
 
 def test_nothing_declared_exactly_is_a_skip() -> None:
-    assert Blindness().judge((influence(place=ATTENTION),)).skipped
-    assert Blindness().judge(()).skipped
+    assert Blindness().judge(modules(influence(place=ATTENTION))).skipped
+    assert Blindness().judge(modules()).skipped
+
+
+MODULES = (ModuleInfluence, BeyondWindow, Blindness)
+KEPT = influence(window(3), **NARROW, expected=window(3))
+BROKEN: dict[type[Check], Any] = {
+    ModuleInfluence: influence(with_cell(1, 4, 0.5), place=ATTENTION),
+    BeyondWindow: influence(**NARROW),
+    Blindness: influence(window(3), expected=causal(), place=ATTENTION),
+}
+
+
+@pytest.mark.parametrize("check", MODULES)
+def test_what_could_not_be_replayed_is_not_clean(check: type[Check]) -> None:
+    assert not check().judge(modules(KEPT)).skipped
+    verdict = check().judge(modules(KEPT, unreplayed=("model.layers.0.conv", "model.layers.1.conv")))
+    assert (verdict.findings, verdict.skipped) == ((), True)
+    assert verdict.reason == "2 modules cannot be replayed, first model.layers.0.conv"
+
+
+@pytest.mark.parametrize("check", MODULES)
+def test_what_could_not_be_replayed_hides_no_finding(check: type[Check]) -> None:
+    verdict = check().judge(modules(KEPT, BROKEN[check], unreplayed=("model.layers.0.conv",)))
+    assert len(verdict.findings) == 1
+    assert not verdict.skipped
+
+
+def test_an_unreplayed_module_may_be_the_one_with_the_window() -> None:
+    everywhere = influence(place=ATTENTION)
+    verdict = BeyondWindow().judge(modules(everywhere, unreplayed=("model.layers.0.conv",)))
+    assert (verdict.skipped, verdict.beside_the_point) == (True, False)
+
+
+def test_what_stood_still_is_undecided_without_float64() -> None:
+    """Its weights may be too small for its own dtype: neither blind nor seeing."""
+    seeing = influence(expected=causal(), place=ATTENTION)
+    still = influence(window(3), expected=causal(), place=ATTENTION, undecided=True)
+    verdict = Blindness().judge(modules(seeing, still))
+    assert (verdict.findings, verdict.skipped) == ((), True)
+    assert verdict.reason.startswith(f"{ATTENTION.module} cannot be replayed in float64")
+    blind = influence(window(3), expected=causal(), place=Place(module="b", layer=2))
+    assert [one.module for one in Blindness().judge(modules(still, blind)).findings] == ["b"]
+
+
+def test_what_is_undecided_about_sight_is_decided_about_leaks() -> None:
+    leak = influence(with_cell(1, 4, 0.5), place=ATTENTION, undecided=True)
+    assert len(ModuleInfluence().judge(modules(leak)).findings) == 1
+    assert not ModuleInfluence().judge(modules(influence(undecided=True))).skipped
 
 
 CONTENTS = (BatchRowsMix, PadContents, DocumentsMix, DroppedContents)

@@ -36,6 +36,9 @@ CLEAN = (
 QUICK = ("gpt2", "llama", "gemma2", "gpt_oss", "mixtral", "bloom", "openai-gpt", "bert", "mamba")
 """One of each trap, for the default run."""
 
+HEAVY = ("jamba", "falcon_h1", "deepseek_v3", "jetmoe", "gemma3_text")
+"""Asked with one seed only."""
+
 FLEX = ("llama", "mistral", "qwen3", "gemma2", "olmo2", "mixtral")
 """Asked on flex_attention too."""
 
@@ -79,7 +82,8 @@ def passed(report: Report) -> dict[str, int]:
     """How often each check passed, by backend: `ATN301 sdpa` to a number."""
     return dict(
         sorted(
-            Counter(f"{row.code} {row.backend}" for row in report.results if row.outcome == "pass")
-            .items()
+            Counter(
+                f"{row.code} {row.backend}" for row in report.results if row.outcome == "pass"
+            ).items()
         )
     )

@@ -1,4 +1,5 @@
-"""No finding on clean models: 35 architectures, eager and sdpa, float32 and bfloat16, 5 seeds.
+"""No finding on clean models: 41 architectures, eager and sdpa, float32 and bfloat16, 5 seeds
+(36 of them; one seed for those that take long), and 6 on flex.
 
 `outcomes.json` says for each architecture which check passed how often where, and which rows were
 skipped or unpromised. A row that is neither passed nor written there fails the test.
@@ -13,11 +14,17 @@ from typing import Any
 import pytest
 import torch
 
-from tests.clean.architectures import CLEAN, FLEX, QUICK, outcomes, passed, report_of
+from tests.clean.architectures import CLEAN, FLEX, HEAVY, QUICK, outcomes, passed, report_of
 from tests.clean.outcomes import TABLE
 
 DTYPES = ("float32", "bfloat16")
-SEEDS = range(5)
+SEEDS = 5
+
+KNOWN = {
+    "ATN301 | static cache | flex_attention",
+    "ATN402 | static cache | flex_attention",
+}
+"""True findings in transformers 5.23: docs/findings.md."""
 
 
 def table() -> dict[str, Any]:
@@ -27,10 +34,13 @@ def table() -> dict[str, Any]:
 
 def check(name: str, dtype: str, seed: int, backends: tuple[str, ...] = ()) -> None:
     report = report_of(name, seed, dtype, backends)
+    rows = outcomes(report)
     told = [finding.message for _, finding in report.findings]
-    assert report.outcome == "pass", (name, dtype, seed, told)
+    assert {row for row, outcome in rows.items() if outcome == "fail"} <= KNOWN, (name, seed, told)
+    assert "error" not in rows.values()
+    assert report.outcome in {"pass", "fail"}, (name, dtype, seed)
     written = table()[name if not backends else f"{name} on {backends[0]}"]
-    assert outcomes(report) == written["not passed"], (name, dtype, seed)
+    assert rows == written["not passed"], (name, dtype, seed)
     assert passed(report) == written["passed"], (name, dtype, seed)
 
 
@@ -43,7 +53,7 @@ def test_quick(name: str) -> None:
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", CLEAN)
 def test_every_architecture(name: str, dtype: str) -> None:
-    for seed in SEEDS:
+    for seed in range(1 if name in HEAVY else SEEDS):
         check(name, dtype, seed)
 
 

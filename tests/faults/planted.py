@@ -32,10 +32,10 @@ def model(architecture: str) -> Any:
 def verified(
     architecture: str, backend: str, *select: str, quick: bool = False, few: bool = True
 ) -> Report:
-    """The report on a model as it is now, leak and all; with `few` sweeps swap no more than two positions.
+    """The report on a model as it is now, leak and all.
 
-    The sweep is asked always, but takes long in all its conditions: left out where another check is
-    named.
+    With `few`, sweeps in all conditions change no more than two positions. The sweep is asked
+    always, but takes long in all its conditions: left out where another check is named.
     """
     subject = model(architecture)
     loaded = LoadedModel(
