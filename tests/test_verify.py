@@ -11,19 +11,22 @@ from typing import Any
 import pytest
 import torch
 import transformers
+from torch import Tensor
 
 from attnscope import api
 from attnscope.checks import CHECKS, find
+from attnscope.conditions import CONDITIONS, Facts
 from attnscope.errors import AttnscopeError, PromptError, SelectionError
 from attnscope.experiments.laboratory import Laboratory
 from attnscope.load import LoadedModel
 from attnscope.load.describe import describe
+from attnscope.records.evidence import Floor, Place
 from attnscope.report import CheckResult, Report
 from attnscope.shrink import build, shrink
 from attnscope.verification import VerifyOptions, verify_model
 from tests.tiny import tiny
 
-CONTROLS = {"ATN001", "ATN002", "ATN003", "ATN301"}
+CONTROLS = {"ATN001", "ATN002", "ATN003", "ATN004", "ATN301"}
 FEW: dict[str, Any] = {"quick": True, "backends": ("sdpa",), "length": 9}
 
 
@@ -170,6 +173,35 @@ def test_a_backend_that_was_named_and_does_not_run_is_told() -> None:
         verify(tiny("llama"), backends=("flash_attention_2",))
 
 
+def fails_on(model: Any, backend: str) -> Any:
+    """The model, broken on one of its backends."""
+
+    def refuse(module: Any, args: Any) -> None:
+        if model.config._attn_implementation == backend:
+            raise ValueError(f"no {backend} here")
+
+    model.model.layers[1].register_forward_pre_hook(refuse)
+    return model
+
+
+def test_a_backend_that_was_not_named_and_does_not_run_is_left_out() -> None:
+    asked: dict[str, Any] = {"quick": True, "length": 9}
+    report = verify(fails_on(tiny("llama", backend="sdpa"), "eager"), **asked)
+    assert (report.outcome, report.exit_code, report.backends) == ("pass", 0, ("sdpa",))
+    (note,) = [note for note in report.notes if "eager" in note]
+    assert note.startswith("eager was left out: LlamaForCausalLM failed on eager: ValueError")
+    assert {result.backend for result in report.results} == {"sdpa"}
+    assert len(report.floors) == 1
+
+
+def test_a_backend_that_is_the_models_own_or_was_named_must_run() -> None:
+    for backends in (("sdpa", "eager"), ("eager",)):
+        with pytest.raises(AttnscopeError, match="no eager here"):
+            verify(fails_on(tiny("llama"), "eager"), **{**FEW, "backends": backends})
+    with pytest.raises(AttnscopeError, match="no sdpa here"):
+        verify(fails_on(tiny("llama", backend="sdpa"), "sdpa"), quick=True, length=9)
+
+
 def test_named_backends_are_asked_in_order_and_once() -> None:
     report = verify(tiny("llama", backend="sdpa"), **{**FEW, "backends": ("eager", "auto", "sdpa")})
     assert report.backends == ("eager", "sdpa")
@@ -191,10 +223,92 @@ def test_select_takes_codes_beginnings_names_and_families(word: str, also: set[s
     assert chosen == CONTROLS | also
 
 
+@pytest.mark.parametrize(
+    ("name", "word", "backends"),
+    [
+        ("mamba", "ATN307", ("eager",)),  # it takes no position ids
+        ("llama", "ATN303", ("sdpa",)),  # it has no window
+        ("llama", "backends", ("sdpa",)),  # one has no other to differ from
+    ],
+)
+def test_a_selection_of_which_nothing_could_be_asked_is_not_clean(
+    name: str, word: str, backends: tuple[str, ...]
+) -> None:
+    report = verify(tiny(name), select=(word,), backends=backends, length=9, budget=1)
+    assert rows(report, "pass") == CONTROLS
+    assert (report.outcome, report.exit_code) == ("skip", 3)
+    also = verify(tiny(name), select=(word, "ATN302"), backends=backends, length=9, budget=1)
+    assert also.exit_code == 0
+
+
+def test_a_model_in_which_no_planted_leak_is_seen_is_not_clean(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    nothing = Floor(weight=None, place=Place(module="", layer=None), dtype="float32")
+    monkeypatch.setattr(Laboratory, "_floor", lambda self: nothing)
+    report = verify(tiny("llama"), **FEW)
+    assert rows(report, "skip") >= {"ATN004"}
+    assert rows(report, "fail") == rows(report, "error") == set()
+    assert (report.outcome, report.exit_code) == ("skip", 3)
+
+
+def test_modules_that_cannot_be_replayed_are_not_checked() -> None:
+    model = tiny("llama")
+    inside: list[bool] = []
+    model.register_forward_pre_hook(lambda module, args: inside.append(True))
+    model.register_forward_hook(lambda module, args, output: inside.pop() and None)
+
+    def needs_its_caller(module: Any, args: Any) -> None:
+        if not inside:
+            raise RuntimeError("what the layer before has prepared is not there")
+
+    model.model.layers[1].mlp.register_forward_pre_hook(needs_its_caller)
+    report = verify(model, **FEW)
+    for code in ("ATN302", "ATN303", "ATN304"):
+        (row,) = of(report, code)
+        assert row.outcome == "skip"
+        assert row.reason == "1 module cannot be replayed, first model.layers.1.mlp"
+    assert "ATN301" in rows(report, "pass")
+    assert report.exit_code == 0
+
+
+def test_packing_that_was_never_promised_excuses_no_look_ahead(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def stranger(self: Laboratory) -> Facts:
+        return replace(facts(self), masks_packed=False)
+
+    facts = Laboratory._facts
+    monkeypatch.setattr(Laboratory, "_facts", stranger)
+    model = tiny("llama")
+
+    def ahead_when_packed(module: Any, args: Any, given: Any, output: Tensor) -> Tensor:
+        places = given["position_ids"][0]
+        if bool((places[1:] >= places[:-1]).all()):
+            return output
+        return output + output[:, -1:]
+
+    model.model.layers[1].register_forward_hook(ahead_when_packed, with_kwargs=True)
+    report = verify(model, select=("ATN301", "ATN307"), backends=("sdpa",), length=9, budget=1)
+    failed = {(one.code, one.condition) for one in report.results if one.outcome == "fail"}
+    assert failed == {("ATN301", CONDITIONS["packed"].title)}
+    assert "ATN307" in rows(report, "unpromised")
+    assert report.exit_code == 1
+
+
+def test_too_few_tokens_for_a_condition_are_told() -> None:
+    report = verify(tiny("llama"), select=("ATN401",), backends=("sdpa",), length=5, budget=1)
+    (row,) = [one for one in of(report, "ATN401") if one.outcome == "skip"]
+    assert row.condition == CONDITIONS["chunked_prefill"].title
+    assert row.reason == "5 tokens are too few: it takes 6"
+    assert report.exit_code == 0
+
+
 def test_ignore_leaves_out_controls_too_and_then_nothing_is_clean() -> None:
     report = verify(tiny("llama"), ignore=("ATN3xx", "ATN2"), **FEW)
     assert not any(result.code.startswith(("ATN2", "ATN3")) for result in report.results)
     assert (report.outcome, report.exit_code) == ("skip", 3)
+    assert verify(tiny("llama"), ignore=("ATN004",), **FEW).exit_code == 3
     kept = verify(tiny("llama"), ignore=("ATN2",), **FEW)
     assert kept.exit_code == 0
 

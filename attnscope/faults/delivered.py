@@ -112,8 +112,7 @@ def _block_mask(allowed: Tensor, call: InterfaceCall) -> Any:
     from torch.nn.attention.flex_attention import create_block_mask
 
     batch, heads, queries, keys = allowed.shape
-    last = torch.tensor([batch - 1, heads - 1], device=allowed.device)  # what 1 stands for
     return create_block_mask(
-        lambda b, h, q, k: allowed[torch.minimum(b, last[0]), torch.minimum(h, last[1]), q, k],
+        lambda b, h, q, k: allowed[b if batch > 1 else 0 * b, h if heads > 1 else 0 * h, q, k],
         batch, heads, queries, keys, device=str(call.query.device),
     )  # fmt: skip

@@ -136,7 +136,7 @@ FAULTS = (
         words="One query's scores in the last attention layer are infinite.",
         caught_by=("ATN102",),
         plant=overflowing,
-        applies=_attends,
+        applies=lambda model: _attends(model) and parts.backend(model) != "flex_attention",
     ),
     Fault(
         name="rows of a batch mixed",

@@ -179,7 +179,9 @@ def test_blindness_asks_each_distance() -> None:
 def test_blindness_asks_each_key() -> None:
     drift = causal().float()
     drift[3:, 2] = 0.0
-    (finding,) = Blindness().judge(modules(influence(drift, expected=causal(), place=ATTENTION))).findings
+    (finding,) = (
+        Blindness().judge(modules(influence(drift, expected=causal(), place=ATTENTION))).findings
+    )
     assert finding.key == 2
     assert "no query sees key 2" in finding.message
 
@@ -187,7 +189,9 @@ def test_blindness_asks_each_key() -> None:
 def test_blindness_asks_each_query() -> None:
     drift = causal().float()
     drift[4, :4] = 0.0
-    (finding,) = Blindness().judge(modules(influence(drift, expected=causal(), place=ATTENTION))).findings
+    (finding,) = (
+        Blindness().judge(modules(influence(drift, expected=causal(), place=ATTENTION))).findings
+    )
     assert finding.query == 4
 
 
@@ -208,7 +212,9 @@ BROKEN: dict[type[Check], Any] = {
 @pytest.mark.parametrize("check", MODULES)
 def test_what_could_not_be_replayed_is_not_clean(check: type[Check]) -> None:
     assert not check().judge(modules(KEPT)).skipped
-    verdict = check().judge(modules(KEPT, unreplayed=("model.layers.0.conv", "model.layers.1.conv")))
+    verdict = check().judge(
+        modules(KEPT, unreplayed=("model.layers.0.conv", "model.layers.1.conv"))
+    )
     assert (verdict.findings, verdict.skipped) == ((), True)
     assert verdict.reason == "2 modules cannot be replayed, first model.layers.0.conv"
 

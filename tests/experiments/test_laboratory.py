@@ -7,13 +7,16 @@ from typing import Any
 
 import pytest
 import torch
+import transformers
 from torch import Tensor
 
+from attnscope.checks.influence import FutureInfluence, ModuleInfluence
 from attnscope.declared import Declared
 from attnscope.errors import CaptureError
 from attnscope.experiments import lengths
 from attnscope.experiments.laboratory import Laboratory
 from attnscope.experiments.subject import Cost, Subject
+from attnscope.shrink import build, shrink
 from tests.experiments.models import Stack, next_one, over_rows, past, subject
 from tests.tiny import tiny
 
@@ -71,6 +74,86 @@ def test_a_leak_is_located_in_the_model() -> None:
     )
     assert found.rounding == ""
     assert bool((found.drift.masked_fill(found.allowed, 0.0) > 0).any())
+
+
+def in_float32_only(share: float) -> Callable[[Tensor], Tensor]:
+    """A mixer that adds so much of the last position; none of it in float64."""
+
+    def mix(hidden: Tensor) -> Tensor:
+        return past(hidden) + (share * hidden[:, -1:] if hidden.dtype == torch.float32 else 0.0)
+
+    return mix
+
+
+@pytest.mark.parametrize("share", [1e-2, 1.0])
+def test_a_leak_that_vanishes_in_float64_is_found(share: float) -> None:
+    one = lab(subject(Stack(past, in_float32_only(share))))
+    for finding in (
+        *FutureInfluence().judge(one.sweep("plain")).findings,
+        *ModuleInfluence().judge(one.modules()).findings,
+    ):
+        assert finding.module == "layers.1.mixer"
+        assert finding.measured > one.limit()
+    assert len(FutureInfluence().judge(one.sweep("plain")).findings) == 1
+    assert len(ModuleInfluence().judge(one.modules()).findings) == 1
+
+
+def test_a_drift_below_the_floor_that_vanishes_in_float64_is_rounding() -> None:
+    one = lab(subject(Stack(past, in_float32_only(1e-7))))
+    found = one.sweep("plain")
+    assert float(found.drift.masked_fill(found.allowed, 0.0).max()) <= one.limit()
+    assert found.rounding.endswith("and 0.0e+00 in float64")
+    assert "rounding only in 1" in ModuleInfluence().judge(one.modules()).reason
+
+
+def test_rows_that_mix_in_float32_alone_are_found() -> None:
+    def mix(hidden: Tensor) -> Tensor:
+        return over_rows(hidden) if hidden.dtype == torch.float32 else past(hidden)
+
+    found = lab(subject(Stack(mix))).contents("second_row")
+    assert (found.rounding, found.place.module) == ("", "layers.0.mixer")
+
+
+def test_a_leak_that_vanishes_with_batched_experts_is_found() -> None:
+    """A capacity of experts is one: each token's experts computed apart have none."""
+    one = of_tiny("mixtral")
+    model = one.subject.model
+
+    def leak(module: Any, args: Any, output: Tensor) -> Any:
+        if model.config._experts_implementation == "batched_mm" or output.shape[0] != TOKENS:
+            return None
+        out = output.clone()
+        out[2] += 0.5 * out[6]
+        return out
+
+    model.model.layers[1].mlp.experts.register_forward_hook(leak)
+    found = one.sweep("plain")
+    assert found.rounding == ""
+    assert float(found.drift.masked_fill(found.allowed, 0.0).max()) > one.limit()
+    (finding,) = ModuleInfluence().judge(one.modules()).findings
+    assert (finding.module, finding.query, finding.key) == ("model.layers.1.mlp.experts", 2, 6)
+
+
+def test_numbers_that_become_none_are_no_rounding_among_experts() -> None:
+    """In half precision experts may flip, so there no size tells rounding; infinity does."""
+    model = tiny("mixtral").to(torch.bfloat16)
+    first: list[float] = []
+
+    def overflow(module: Any, args: Any, given: Any, output: Any) -> Any:
+        seen = float(given["hidden_states"].double()[0, -1].mean())
+        first.append(seen)
+        out = output[0].clone()
+        if out.shape[1] == TOKENS and abs(seen - first[0]) > 1e-2:
+            out[:, 2] = torch.nan
+        return (out, *output[1:])
+
+    attention = model.model.layers[1].self_attn
+    attention.register_forward_hook(overflow, with_kwargs=True)
+    one = lab(Subject(model, range(90), Cost(lambda forwards: None)))
+    found = one.sweep("plain")
+    assert bool(found.drift.masked_fill(found.allowed, 0.0).isinf().any())
+    assert (found.rounding, found.place.module) == ("", "model.layers.1.self_attn")
+    assert len(ModuleInfluence().judge(one.modules()).findings) == 1
 
 
 def test_rows_that_mix_are_located() -> None:
@@ -134,6 +217,40 @@ def test_hand_made_models_lack_what_they_lack() -> None:
         one.require("one_token")
 
 
+@pytest.mark.parametrize(
+    ("key", "least"),
+    [
+        ("several_tokens", 4), ("several_tokens_positions", 4), ("chunked_prefill", 6),
+        ("static_cache", 7),
+    ],
+)  # fmt: skip
+def test_too_few_tokens_make_no_other_condition(key: str, least: int) -> None:
+    of_tiny("llama", tokens=least).require(key)
+    words = f"{least - 1} tokens are too few: it takes {least}"
+    with pytest.raises(CaptureError, match=words):
+        of_tiny("llama", tokens=least - 1).require(key)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize(
+    ("config", "first"),
+    [
+        (transformers.RobertaConfig(is_decoder=True, pad_token_id=1), 2),
+        (transformers.RobertaConfig(is_decoder=True, pad_token_id=4), 5),
+        (transformers.LlamaConfig(pad_token_id=4), 0),
+        (transformers.GPT2Config(pad_token_id=4), 0),
+        (transformers.GPT2Config(), 0),
+    ],
+)
+def test_positions_count_from_where_the_logits_move_least(
+    config: Any, first: int, dtype: torch.dtype
+) -> None:
+    model = build(shrink(config)).to(dtype)
+    one = lab(Subject(model, range(5, 90), Cost(lambda forwards: None)))
+    one.require("plain")
+    assert one.subject.first_position == first
+
+
 def test_a_vocabulary_of_two_has_no_other_tokens() -> None:
     with pytest.raises(CaptureError, match="vocabulary"):
         of_tiny("llama", vocabulary=2).require("left_padding")
@@ -144,8 +261,6 @@ def test_facts_of_real_models() -> None:
     assert (llama.model_type, llama.attention_only, llama.masks_packed) == ("llama", True, True)
     assert (mamba.attention_only, mamba.masks_packed, mamba.absolute_positions) == (False,) * 3
     assert (gpt2.attention_only, gpt2.absolute_positions) == (True, False)  # it takes position_ids
-    assert not llama.sliding
-    assert of_tiny("llama", declared=(Declared(kind="sliding", size=4),)).facts().sliding
 
 
 def test_the_instrument_is_neutral_and_runs_repeat() -> None:

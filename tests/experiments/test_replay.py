@@ -66,6 +66,7 @@ class Around(nn.Module):
     def __init__(self, module: nn.Module) -> None:
         super().__init__()
         self.table, self.module = nn.Embedding(30, 8), module
+        self.dtype = torch.float32
 
     def forward(self, ids: Tensor) -> Any:
         return self.module(hidden_states=self.table(ids), scale=2.0)
@@ -109,24 +110,45 @@ def test_inputs_are_kept_as_they_were_though_later_layers_write_into_them() -> N
     assert recorded(InPlace(past))["layers.0.mixer"].given().abs().sum() > 0
 
 
-def test_modules_that_cannot_be_replayed_answer_none() -> None:
+def test_modules_whose_output_has_no_row_a_token_are_not_kept() -> None:
     class OneNumber(nn.Module):
         def forward(self, hidden_states: Tensor, scale: float = 1.0) -> Tensor:
             return hidden_states.sum()
 
-    class OnlyOnce(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.called = False
-
+    class Ids(nn.Module):
         def forward(self, hidden_states: Tensor, scale: float = 1.0) -> Tensor:
-            if self.called:
-                raise RuntimeError("not again")
-            self.called = True
-            return hidden_states
+            return hidden_states.argmax(-1)
 
-    for module in (OneNumber(), OnlyOnce()):
-        assert replay(recorded(Around(module), 12)["module"], range(12), 0) is None
+    assert recorded(Around(OneNumber()), 12) == recorded(Around(Ids()), 12) == {}
+
+
+class OnlyOnce(nn.Module):
+    """Cannot be replayed; in a stack it runs once a layer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.called = False
+
+    def forward(self, hidden_states: Tensor, scale: float = 1.0) -> Tensor:
+        if self.called:
+            raise RuntimeError("not again")
+        self.called = True
+        return past(hidden_states)
+
+
+def test_modules_that_cannot_be_replayed_answer_none() -> None:
+    assert replay(recorded(Around(OnlyOnce()), 12)["module"], range(12), 0) is None
+
+
+def test_modules_that_cannot_be_replayed_are_named_once() -> None:
+    model = Stack(past, past, past)
+    for layer in model.layers[:2]:
+        layer.mixer = OnlyOnce()
+    calls = list(recorded(model).values())
+    found = mixers.influences([*calls, *calls], asked(model))
+    assert found.unreplayed == ("layers.0.mixer", "layers.1.mixer")
+    assert {one.place.module for one in found.maps} == {"layers.2.mixer"}
+    assert mixers.influences(list(recorded(Stack(past)).values()), asked(model)).unreplayed == ()
 
 
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
@@ -147,7 +169,7 @@ def asked(model: nn.Module, **changes: Any) -> Asked:
 
 def maps(model: nn.Module, **changes: Any) -> dict[str, Any]:
     found = mixers.influences(list(recorded(model).values()), asked(model, **changes))
-    return {one.place.module: one for one in found}
+    return {one.place.module: one for one in found.maps}
 
 
 def test_every_child_of_every_layer_is_asked() -> None:
@@ -218,6 +240,65 @@ def test_rounding_is_told_from_a_leak_in_float64() -> None:
     found = maps(Around(Rounding()))["module"]
     assert found.rounding
     assert not mixers.forbidden(found)
+
+
+@pytest.mark.parametrize("share", [1e-2, 1.0])
+def test_a_leak_of_some_size_is_none_of_float32s_rounding(share: float) -> None:
+    """Whatever becomes of it in float64: rounding is small."""
+
+    def leaky(hidden: Tensor) -> Tensor:
+        return hidden + (share * hidden[:, -1:] if hidden.dtype == torch.float32 else 0.0)
+
+    found = maps(Stack(past, leaky))
+    assert [name for name, one in found.items() if mixers.forbidden(one)] == ["layers.1.mixer"]
+    assert not any(one.rounding for one in found.values())
+
+
+@pytest.mark.parametrize("share", [1e-7, 1e-5])
+def test_a_drift_of_the_last_bits_that_vanishes_in_float64_is_rounding(share: float) -> None:
+    def rounds(hidden: Tensor) -> Tensor:
+        return hidden + (share * hidden[:, -1:] if hidden.dtype == torch.float32 else 0.0)
+
+    (one,) = maps(Stack(rounds)).values()
+    assert one.rounding.endswith("and 0.0e+00 in float64")
+    assert not mixers.forbidden(one)
+    (leak,) = maps(Stack(lambda hidden: hidden + share * hidden[:, -1:])).values()
+    assert mixers.forbidden(leak)
+
+
+@pytest.mark.parametrize("everywhere", [True, False])
+def test_numbers_that_become_none_are_no_rounding(everywhere: bool) -> None:
+    """An infinite drift is no larger than a thousandth of an infinite one."""
+
+    def overflows(hidden: Tensor) -> Tensor:
+        rows = hidden if everywhere else hidden[:, :1]
+        broken = torch.where(hidden[:, -1:, :1] > 1.0, torch.nan * rows, rows)
+        return torch.cat([broken, hidden[:, broken.shape[1] :]], 1)
+
+    model = Stack(lambda hidden: overflows(past(hidden)))
+    call = recorded(model)["layers.0.mixer"]
+    call.given()[:, :-1] = 60.0  # their mean is closed to overflow by the last one alone
+    call.given()[:, -1] = -1e4
+    (one,) = mixers.influences([call], asked(model)).maps
+    assert bool(one.drift.isinf().any())
+    assert one.rounding == ""
+    assert mixers.forbidden(one)
+
+
+@pytest.mark.parametrize("exact", [True, False])
+def test_what_stands_still_is_undecided_where_there_is_no_float64(exact: bool) -> None:
+    def last_two(hidden: Tensor) -> Tensor:
+        if hidden.dtype == torch.float64 and not exact:
+            raise TypeError("no kernel for float64")
+        return hidden + torch.cat([hidden[:, :1], hidden[:, :-1]], 1)
+
+    model = Stack(last_two)
+    given = {"attending": frozenset({"layers.0.mixer"}), "declared": (Declared(),)}
+    (one,) = maps(model, **given).values()
+    assert one.undecided is not exact
+    assert not bool((one.drift[2:, 0] > 0).any())
+    (seeing,) = maps(Stack(past), **given).values()
+    assert not seeing.undecided
 
 
 def test_sight_finds_how_small_a_leak_is_seen() -> None:

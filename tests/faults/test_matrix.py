@@ -72,7 +72,9 @@ def test_every_leak_is_found_and_located(architecture: str, backend: str, key: s
 @pytest.mark.parametrize("key", [fault.key for fault in applying("llama", "flex_attention")])
 def test_a_leak_is_found_in_a_block_mask(key: str) -> None:
     torch._dynamo.reset()
-    _is_caught("llama", "flex_attention", key)
+    static = torch._dynamo.config.patch(automatic_dynamic_shapes=False, recompile_limit=64)
+    with static:  # inductor's CPU template does not compile with a mask by heads of dynamic shape
+        _is_caught("llama", "flex_attention", key)
 
 
 @pytest.mark.slow
