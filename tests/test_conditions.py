@@ -13,7 +13,8 @@ import transformers
 from torch import Tensor
 
 from attnscope.checks import CHECKS
-from attnscope.conditions import CONDITIONS, Facts
+from attnscope.conditions import CONDITIONS
+from attnscope.promises import Facts
 from attnscope.experiments.ways import ASIDE, WAYS
 from attnscope.shrink import shrink
 

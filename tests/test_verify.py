@@ -15,7 +15,8 @@ from torch import Tensor
 
 from attnscope import api
 from attnscope.checks import CHECKS, find
-from attnscope.conditions import CONDITIONS, Facts
+from attnscope.conditions import CONDITIONS
+from attnscope.promises import Facts
 from attnscope.errors import AttnscopeError, PromptError, SelectionError
 from attnscope.experiments.laboratory import Laboratory
 from attnscope.load import LoadedModel

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 
-from attnscope.checks import backends, influence, mask, observer, serving, weights
+from attnscope.checks import backends, contents, influence, mask, observer, serving, weights
 from attnscope.checks.base import Check
 from attnscope.errors import SelectionError
 
@@ -27,9 +27,9 @@ CHECKS: tuple[type[Check], ...] = (
     influence.ModuleInfluence,
     influence.BeyondWindow,
     influence.Blindness,
-    influence.BatchRowsMix,
-    influence.PadContents,
-    influence.DocumentsMix,
+    contents.BatchRowsMix,
+    contents.PadContents,
+    contents.DocumentsMix,
     serving.CacheDrift,
     serving.CacheKindDrift,
     serving.CacheEdits,

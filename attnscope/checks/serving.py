@@ -6,7 +6,7 @@ import math
 from typing import ClassVar
 
 from attnscope.checks.base import Check, Evidence, Verdict
-from attnscope.checks.influence import _Contents
+from attnscope.checks.contents import Unmoved
 from attnscope.checks.wording import counted, size
 from attnscope.records.evidence import Agreement
 from attnscope.report import Finding
@@ -217,7 +217,7 @@ class PackingDrift(_Agreement):
     conditions = ("packed", "packed_cached")
 
 
-class DroppedContents(_Contents):
+class DroppedContents(Unmoved):
     """Tokens that were dropped from the cache still matter.
 
     What it finds: rejected draft tokens or dropped beams that stay in some layer's state.

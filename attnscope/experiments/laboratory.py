@@ -22,7 +22,7 @@ from attnscope.capture.traits import (
     looks_positions_up,
     routes,
 )
-from attnscope.conditions import CONDITIONS, Facts
+from attnscope.conditions import CONDITIONS
 from attnscope.declared import Declared
 from attnscope.errors import CaptureError
 from attnscope.experiments import copies, explain, floor, mixers, readings, sight, swaps
@@ -33,6 +33,7 @@ from attnscope.experiments.replay import Recorded, recording
 from attnscope.experiments.subject import Subject
 from attnscope.experiments.swaps import Setting
 from attnscope.measure.drift import drift
+from attnscope.promises import Facts
 from attnscope.records.evidence import (
     Agreement,
     Contents,
@@ -184,7 +185,9 @@ class Laboratory:
 
     def _floor(self) -> Floor:
         """Plant ever smaller leaks into the last mixer until none is seen."""
-        names = {one.place.module for one in self.modules().maps if mixers.mixes(one)}
+        mixing = [one for one in self.modules().maps if mixers.mixes(one)]
+        sound = [one for one in mixing if not mixers.forbidden(one)]  # others may hide a cell
+        names = {one.place.module for one in sound or mixing}
         calls = [call for call in self._recorded() if call.name in names]
         if not calls:
             return Floor(weight=None, place=NOWHERE, dtype=self._dtype)

@@ -6,9 +6,10 @@ from dataclasses import replace
 
 from attnscope.checks import Check
 from attnscope.checks.base import Verdict
-from attnscope.conditions import CONDITIONS, Promise
+from attnscope.conditions import CONDITIONS
 from attnscope.errors import CaptureError
 from attnscope.experiments.laboratory import Laboratory
+from attnscope.promises import Promise
 from attnscope.report import CheckResult, Outcome
 from attnscope.verification.run import Run
 

@@ -8,15 +8,8 @@ import pytest
 import torch
 
 from attnscope.checks.base import Check
-from attnscope.checks.influence import (
-    BatchRowsMix,
-    BeyondWindow,
-    Blindness,
-    DocumentsMix,
-    FutureInfluence,
-    ModuleInfluence,
-    PadContents,
-)
+from attnscope.checks.contents import BatchRowsMix, DocumentsMix, PadContents
+from attnscope.checks.influence import BeyondWindow, Blindness, FutureInfluence, ModuleInfluence
 from attnscope.checks.serving import DroppedContents
 from attnscope.records.evidence import Place
 from tests.checks.evidence import (

@@ -65,7 +65,10 @@ class Around(nn.Module):
 
     def __init__(self, module: nn.Module) -> None:
         super().__init__()
-        self.table, self.module = nn.Embedding(30, 8), module
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            self.table = nn.Embedding(30, 8)
+        self.module = module
         self.dtype = torch.float32
 
     def forward(self, ids: Tensor) -> Any:
