@@ -203,6 +203,21 @@ def test_a_backend_that_is_the_models_own_or_was_named_must_run() -> None:
         verify(fails_on(tiny("llama", backend="sdpa"), "sdpa"), quick=True, length=9)
 
 
+def test_kernels_without_float32_are_judged_in_their_own_dtype() -> None:
+    """FlashAttention is one."""
+    model = tiny("llama").to(torch.bfloat16)
+
+    def refuse(module: Any, args: tuple[Tensor]) -> None:
+        if args[0].dtype == torch.float32:
+            raise ValueError("only fp16 and bf16")
+
+    model.model.layers[0].mlp.register_forward_pre_hook(refuse)
+    report = verify(model, **{**FEW, "backends": ("sdpa", "eager")})
+    assert (report.outcome, report.backends) == ("pass", ("sdpa", "eager"))
+    assert not any("not known" in words for words in report.floors)
+    assert [one.outcome for one in of(report, "ATN501")] == ["pass"]
+
+
 def test_named_backends_are_asked_in_order_and_once() -> None:
     report = verify(tiny("llama", backend="sdpa"), **{**FEW, "backends": ("eager", "auto", "sdpa")})
     assert report.backends == ("eager", "sdpa")

@@ -14,9 +14,12 @@ HALVES = frozenset({torch.bfloat16, torch.float16})
 """Dtypes whose rounding can hide a real difference."""
 
 
-def in_float32(subject: Subject) -> Subject | None:
-    """A copy of a model in half precision; None for others, and where it does not fit."""
-    return _copy(subject, torch.float32) if subject.model.dtype in HALVES else None
+def in_float32(subject: Subject, ids: Tensor) -> Subject | None:
+    """A copy of a model in half precision that runs on `ids`; None for others, where it does not
+    fit, and where a kernel has no float32.
+    """
+    twin = _copy(subject, torch.float32) if subject.model.dtype in HALVES else None
+    return twin if twin is not None and _logits(twin, "plain", ids, ids[:, :0]) else None
 
 
 def in_float64(subject: Subject, ids: Tensor) -> Subject | None:

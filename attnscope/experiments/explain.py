@@ -59,6 +59,8 @@ def of_sweep(
         columns = found.drift[:, place].masked_fill(visible[:, worst], 0.0)
         key = worst[int(columns.amax(dim=0).argmax())]
         name = swaps.entry_of_swap(means.subject, setting, key, visible)
+    if not name:  # what only batched experts do
+        name = swaps.entry_of_swap(means.subject, setting, key, visible)
     finer = None
     if means.finer is not None and copies.usable(means.finer, setting):
         finer = _largest(swaps.sweep(means.finer, setting, [key]), visible[:, [key]])
@@ -75,6 +77,8 @@ def of_contents(means: Means, setting: Setting, found: Contents) -> Contents:
         if not (again > 0).any() and small(means, before):
             return replace(found, rounding=mixers.apart(before))
         moved = again if (again > 0).any() else moved
+        name = swaps.entry_of_contents(means.subject, setting)
+    if not name:
         name = swaps.entry_of_contents(means.subject, setting)
     finer = None
     if means.finer is not None and copies.usable(means.finer, setting):

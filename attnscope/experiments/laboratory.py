@@ -280,18 +280,20 @@ class Laboratory:
             return
         places = torch.arange(self.tokens, device=subject.device)[None]
         pad = getattr(subject.config, "pad_token_id", None)
-        moved = {}
+        plain, moved = self.plain(), dict[int, float]()
         for first in (0, pad + 1) if isinstance(pad, int) else (0,):
+            if 0.0 in moved.values():  # ids outside a table end a process on CUDA
+                break
             subject.first_position = first
-            with torch.no_grad():
+            with suppress(Exception), torch.no_grad():  # the conditions that pass ids say why
                 ids = self._ids.to(subject.device)
                 told = subject(ids, position_ids=places, use_cache=False).logits[0]
-            moved[first] = float(drift(self.plain(), told).max())
-        subject.first_position = min(moved, key=lambda first: moved[first])
+                moved[first] = float(drift(plain, told).max())
+        subject.first_position = min(moved, key=lambda first: moved[first], default=0)
 
     def _find_exact(self) -> Laboratory | None:
         """The same on a float32 copy of the model; None where that is no finer or does not fit."""
-        twin = copies.in_float32(self.subject)
+        twin = copies.in_float32(self.subject, self._ids)
         if twin is None:
             return None
         return Laboratory(

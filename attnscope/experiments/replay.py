@@ -69,8 +69,10 @@ def recording(model: nn.Module, tokens: int) -> Iterator[list[Recorded]]:
         calls.append(Recorded(call.name, module, *copied, main, tokens))
 
     def after(module: nn.Module, args: Any, output: Any) -> None:
-        if calls and calls[-1].module is module and _first_row_a_token(output, tokens) is None:
-            calls.pop()  # a router, a mask, a table of angles
+        if _first_row_a_token(output, tokens) is None:  # a router, a mask, a table of angles
+            own = [place for place, call in enumerate(calls) if call.module is module]
+            if own:
+                del calls[own[-1]]
 
     handles = []
     try:

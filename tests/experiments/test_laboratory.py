@@ -251,6 +251,13 @@ def test_positions_count_from_where_the_logits_move_least(
     assert one.subject.first_position == first
 
 
+def test_a_pad_past_the_end_of_the_table_of_positions_is_no_origin() -> None:
+    one = of_tiny("gpt2")
+    one.subject.model.config.pad_token_id = 50256
+    one.require("plain")
+    assert one.subject.first_position == 0
+
+
 def test_a_vocabulary_of_two_has_no_other_tokens() -> None:
     with pytest.raises(CaptureError, match="vocabulary"):
         of_tiny("llama", vocabulary=2).require("left_padding")

@@ -122,7 +122,16 @@ def test_modules_whose_output_has_no_row_a_token_are_not_kept() -> None:
         def forward(self, hidden_states: Tensor, scale: float = 1.0) -> Tensor:
             return hidden_states.argmax(-1)
 
+    class Pooled(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.act = nn.GELU()
+
+        def forward(self, hidden_states: Tensor, scale: float = 1.0) -> Tensor:
+            return self.act(hidden_states).mean(1)
+
     assert recorded(Around(OneNumber()), 12) == recorded(Around(Ids()), 12) == {}
+    assert set(recorded(Around(Pooled()), 12)) == {"module.act"}
 
 
 class OnlyOnce(nn.Module):
