@@ -90,13 +90,17 @@ def declare(config: Any, layers: int) -> tuple[Declared, ...]:
     return (_without_kinds(config),) * layers
 
 
+ATTENDING = frozenset({"full_attention", "hybrid"})
+"""Kinds of layer whose attention sees all that came before; a hybrid one has a state besides."""
+
+
 def _of_kind(kind: str, config: Any) -> Declared:
     if kind == "sliding_attention":
         return _sliding(config)
     if kind == "chunked_attention":
         size = getattr(config, "attention_chunk_size", None)
         return Declared(kind="chunked", size=size) if size else Declared(exact=False)
-    return _full(config) if kind == "full_attention" else Declared(exact=False)
+    return _full(config) if kind in ATTENDING else Declared(exact=False)
 
 
 def _full(config: Any) -> Declared:

@@ -10,7 +10,7 @@ import torch
 from attnscope.errors import CaptureError
 from attnscope.experiments.switches import attention
 from attnscope.faults import FAULTS, Fault
-from attnscope.faults.page import ARCHITECTURES, small
+from tests.faults.page import ARCHITECTURES, small
 from attnscope.load import LoadedModel
 from attnscope.load.describe import describe
 from attnscope.report import Report

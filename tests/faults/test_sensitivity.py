@@ -10,7 +10,7 @@ from attnscope.experiments.switches import attention
 from attnscope.faults import parts
 from attnscope.faults.cell import open_cell
 from attnscope.faults.kernels import CELL, WEIGHT
-from attnscope.faults.page import small
+from tests.faults.page import small
 from tests.faults.planted import BY_KEY, model, verified
 
 SMALLEST_IN_BFLOAT16 = (1e-5, 3e-2)

@@ -1,4 +1,4 @@
-"""The catalogue as docs/faults.md: `python -m attnscope.faults.page`."""
+"""The catalogue as docs/faults.md: `python -m tests.faults.page`."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ must fail and name the module, and the model must be clean again afterwards
 (`tests/faults/test_matrix.py`). `attnscope verify-mask --prove` plants those marked with ✓ into
 your own model once it has passed.
 
-This page is generated from the catalogue: `python -m attnscope.faults.page > docs/faults.md`.
+This page is generated from the catalogue: `python -m tests.faults.page > docs/faults.md`.
 
 """
 
