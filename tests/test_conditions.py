@@ -14,8 +14,8 @@ from torch import Tensor
 
 from attnscope.checks import CHECKS
 from attnscope.conditions import CONDITIONS
-from attnscope.promises import Facts
 from attnscope.experiments.ways import ASIDE, WAYS
+from attnscope.promises import Facts
 from attnscope.shrink import shrink
 
 LLAMA = Facts(

@@ -16,11 +16,11 @@ from torch import Tensor
 from attnscope import api
 from attnscope.checks import CHECKS, find
 from attnscope.conditions import CONDITIONS
-from attnscope.promises import Facts
 from attnscope.errors import AttnscopeError, PromptError, SelectionError
 from attnscope.experiments.laboratory import Laboratory
 from attnscope.load import LoadedModel
 from attnscope.load.describe import describe
+from attnscope.promises import Facts
 from attnscope.records.evidence import Floor, Place
 from attnscope.report import CheckResult, Report
 from attnscope.shrink import build, shrink

@@ -10,11 +10,11 @@ import torch
 from attnscope.errors import CaptureError
 from attnscope.experiments.switches import attention
 from attnscope.faults import FAULTS, Fault
-from tests.faults.page import ARCHITECTURES, small
 from attnscope.load import LoadedModel
 from attnscope.load.describe import describe
 from attnscope.report import Report
 from attnscope.verification import VerifyOptions, verify_model
+from tests.faults.page import ARCHITECTURES, small
 
 torch.set_num_threads(1)
 
