@@ -116,6 +116,8 @@ class Report:
     """Tokens that were pushed through the model."""
     seconds: float
     """Wall time of the checks, loading not counted."""
+    swapped: int | None = None
+    """Positions that sweeps changed one by one; fewer than the tokens when they were sampled."""
     notes: tuple[str, ...] = ()
     """Remarks: what was judged instead of the checkpoint, positions that were only sampled, …"""
     floors: tuple[str, ...] = ()

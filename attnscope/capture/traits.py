@@ -10,19 +10,30 @@ from typing import Any
 from torch import nn
 
 _HANDS_POSITIONS = re.compile(
-    r"(create_\w*mask\(|mask_kwargs = \{)[^{}()]*(\([^()]*\)[^{}()]*)*position_ids"
+    r"(create_\w*mask\(|mask_function\(|mask_kwargs = \{)[^{}()]*(\([^()]*\)[^{}()]*)*position_ids"
 )
 """A call of the mask builder, or the arguments for it, with position ids among them."""
+
+
+_TABLE = re.compile(r"^wpe$|(^|_)pos(ition)?s?($|_)|positional")
+"""Names of modules that look positions up."""
 
 
 def builds_masks(model: nn.Module) -> bool:
     """True when the model's code hands its position ids to transformers' mask builder."""
     sources = {type(one).__module__ for one in model.modules() if hasattr(one, "config")}
     return any(
-        _HANDS_POSITIONS.search(inspect.getsource(sys.modules[name]))
+        _HANDS_POSITIONS.search(_source(name))
         for name in sources
         if hasattr(sys.modules.get(name), "create_causal_mask")
     )
+
+
+def _source(name: str) -> str:
+    try:
+        return inspect.getsource(sys.modules[name])
+    except (OSError, TypeError):  # made in memory: it is held to what others promise
+        return "mask_function(position_ids"
 
 
 def routes(model: nn.Module) -> bool:
@@ -33,8 +44,7 @@ def routes(model: nn.Module) -> bool:
 
 def looks_positions_up(model: nn.Module) -> bool:
     """True when positions are rows of a table."""
-    tables = (name.rpartition(".")[2] for name, _ in model.named_modules())
-    return any(("pos" in name and "rot" not in name) or name == "wpe" for name in tables)
+    return any(_TABLE.search(name.rpartition(".")[2]) for name, _ in model.named_modules())
 
 
 def depends_on_length(config: Any) -> bool:

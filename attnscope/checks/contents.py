@@ -42,8 +42,8 @@ class BatchRowsMix(Unmoved):
     Why it matters: one user's text changes another user's answer, and evaluation depends on what
     else is in the batch.
 
-    How it is measured: a batch of 2; one row is changed and the other's logits are compared bit for
-    bit. Rounding among experts is told from a leak as in ATN301.
+    How it is measured: a batch of 2, in one pass and decoded; one row is changed and the other's
+    logits are compared bit for bit. Rounding among experts is told from a leak as in ATN301.
 
     When it is wrong: never for a model without batch statistics.
 
@@ -51,7 +51,8 @@ class BatchRowsMix(Unmoved):
     """
 
     code, name = "ATN305", "batch-rows-mix"
-    conditions, quick = ("first_row", "second_row", "padded_row"), ("second_row",)
+    conditions = ("first_row", "second_row", "padded_row", "batched_decoding")
+    quick = ("second_row",)
 
 
 class PadContents(Unmoved):

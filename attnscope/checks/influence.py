@@ -122,9 +122,8 @@ class ModuleInfluence(Check):
         if gap := _gap(evidence):
             return gap
         more = f"; rounding only in {len(rounding)}" if rounding else ""
-        return Verdict(
-            reason=f"{counted(len(evidence.maps), 'module')} replayed, none looks ahead{more}"
-        )
+        words = f"{counted(len(evidence.maps), 'module')} replayed in the plain run"
+        return Verdict(reason=f"{words}, {_swept(evidence.maps[0])}, none looks ahead{more}")
 
 
 class BeyondWindow(Check):
@@ -218,6 +217,13 @@ def _gap(evidence: Modules) -> Verdict | None:
     return None
 
 
+def _steps(step: int) -> str:
+    if step == 0:
+        return "at its own position"
+    side = "before" if step > 0 else "after"
+    return f"{abs(step)} position{'s' * (abs(step) > 1)} {side} it"
+
+
 def _rows(one: Influence) -> Tensor:
     return torch.arange(one.drift.shape[0])[:, None]
 
@@ -242,7 +248,7 @@ def _blind(one: Influence) -> Finding | None:
     for step in torch.unique(distance[expected]).tolist():
         at_step = expected & (distance == step)
         if not (moved & at_step).any():
-            return _blind_finding(one, at_step, f"no query sees the key {step} positions before it")
+            return _blind_finding(one, at_step, f"no query sees the key {_steps(step)}")
     for column, key in enumerate(one.swapped):
         later = expected[:, column].clone()
         later[key] = False

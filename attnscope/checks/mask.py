@@ -63,6 +63,10 @@ class WindowTooWide(Check):
 
     def judge(self, evidence: Readings) -> Verdict:
         """No open cell beyond the window."""
+        short = any(call.out_of_reach for call in evidence.calls)
+        if short and not any(call.beyond for call in evidence.calls):
+            words = "too few tokens to look beyond the window: give a larger --length"
+            return Verdict(reason=words, skipped=True)
 
         def find(call: CallReading) -> Finding | None:
             if call.beyond is None:

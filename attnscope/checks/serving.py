@@ -130,7 +130,7 @@ class PaddingDrift(_Agreement):
     code, name = "ATN404", "padding-drift"
     conditions = (
         "left_padding", "right_padding", "padded_row", "left_padded_decoding",
-        "right_padded_decoding",
+        "batched_decoding", "right_padded_decoding",
     )  # fmt: skip
     quick = ("left_padding", "right_padding")
 

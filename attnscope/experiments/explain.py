@@ -1,12 +1,16 @@
 """Something moved that may not: is it rounding, or where does it enter?
 
-Rounding vanishes where it cannot hide (each token's experts computed apart, float64); a leak stays.
-And rounding is small: what is larger than the model's floor is none, whatever becomes of it in
-float64. Only where half precision picks between nearly even experts does that bound not hold.
+Only experts round like this: they are batched by how many tokens chose them, so one token's choice
+moves the last bits of others. In a model without experts every forbidden bit is a leak. Among
+experts, rounding vanishes where it cannot hide (each token's experts computed apart, float64), and
+it is small: what is larger than the floor is none, whatever becomes of it in float64. In half
+precision, where rounding also picks between nearly even experts, the floor is that of a float32
+copy with the same experts.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
@@ -34,6 +38,10 @@ class Means:
     """A float64 copy of it; None where there is none."""
     limit: float
     """The model's floor, times its factor."""
+    single: Subject | None
+    """A float32 copy of a model in half precision; None for others."""
+    single_limit: float
+    """Its floor, times the factor."""
     recorded: list[Recorded]
     """The module calls of the plain run."""
     asked: Asked
@@ -48,23 +56,24 @@ def of_sweep(
     moved = found.drift.masked_fill(found.allowed, 0.0)
     worst = [found.swapped[int(k)] for k in (moved.amax(dim=0) > 0).nonzero().flatten()]
     place = [found.swapped.index(k) for k in worst]
+
+    def again(subject: Subject) -> float:
+        return _largest(swaps.sweep(subject, setting, worst), visible[:, worst])
+
+    few = small(means, before, again)
     with batched_experts(means.subject.model) as batched:
         if batched:
-            again = swaps.sweep(means.subject, setting, worst)
-            after = _largest(again, visible[:, worst])
-            if after == 0.0 and small(means, before):
+            apart = swaps.sweep(means.subject, setting, worst)
+            if _largest(apart, visible[:, worst]) == 0.0 and few:
                 return replace(found, rounding=mixers.apart(before))
-            if after > 0.0:
-                found.drift[:, place] = again
+            if _largest(apart, visible[:, worst]) > 0.0:
+                found.drift[:, place] = apart
         columns = found.drift[:, place].masked_fill(visible[:, worst], 0.0)
         key = worst[int(columns.amax(dim=0).argmax())]
         name = swaps.entry_of_swap(means.subject, setting, key, visible)
     if not name:  # what only batched experts do
         name = swaps.entry_of_swap(means.subject, setting, key, visible)
-    finer = None
-    if means.finer is not None and copies.usable(means.finer, setting):
-        finer = _largest(swaps.sweep(means.finer, setting, [key]), visible[:, [key]])
-    if words := _rounds(means, name, float(columns.max()), finer):
+    if few and (words := _vanishes(means, setting, name, columns, worst, visible)):
         return replace(found, rounding=words)
     return replace(found, place=place_of(means.subject.model, name))
 
@@ -72,26 +81,34 @@ def of_sweep(
 def of_contents(means: Means, setting: Setting, found: Contents) -> Contents:
     """Tokens aside that moved others, with the reason or the place."""
     moved, before = found.drift, float(found.drift.max())
+    few = small(means, before, lambda subject: float(swaps.contents(subject, setting).max()))
     with batched_experts(means.subject.model) as batched:
-        again = swaps.contents(means.subject, setting) if batched else moved
-        if not (again > 0).any() and small(means, before):
+        apart = swaps.contents(means.subject, setting) if batched else moved
+        if not (apart > 0).any() and few:
             return replace(found, rounding=mixers.apart(before))
-        moved = again if (again > 0).any() else moved
+        moved = apart if (apart > 0).any() else moved
         name = swaps.entry_of_contents(means.subject, setting)
     if not name:
         name = swaps.entry_of_contents(means.subject, setting)
-    finer = None
-    if means.finer is not None and copies.usable(means.finer, setting):
-        finer = float(swaps.contents(means.finer, setting).max())
-    if words := _rounds(means, name, float(moved.max()), finer):
-        return replace(found, rounding=words)
+    if few and means.finer is not None and copies.usable(means.finer, setting):
+        finer = swaps.contents(means.finer, setting)
+        if (finer <= moved * mixers.ROUNDING_SHRINKS).all():
+            return replace(found, rounding=mixers.finer_words(moved, finer))
+    elif few and _clean_alone(means, name):
+        return replace(found, rounding=f"{float(moved.max()):.1e}; {name} is clean in float64")
     return replace(found, drift=moved, place=place_of(means.subject.model, name))
 
 
-def small(means: Means, measured: float) -> bool:
-    """True when a drift is no larger than rounding can be."""
-    flips = means.subject.model.dtype in HALVES and routes(means.subject.model)
-    return measured < float("inf") and (flips or measured <= means.limit)
+def small(means: Means, measured: float, again: Callable[[Subject], float]) -> bool:
+    """True when a drift is no larger than rounding among experts can be.
+
+    `again` measures it on another subject.
+    """
+    if measured == float("inf") or not routes(means.subject.model):
+        return False
+    if means.subject.model.dtype not in HALVES:
+        return measured <= means.limit
+    return means.single is None or again(means.single) <= means.single_limit
 
 
 def place_of(model: nn.Module, name: str) -> Place:
@@ -102,20 +119,29 @@ def place_of(model: nn.Module, name: str) -> Place:
     return Place(module=name, layer=ModuleStack(model).layer(name), kind=kind)
 
 
-def _rounds(means: Means, name: str, measured: float, finer: float | None) -> str:
-    """Why a drift is rounding, in words; empty when it is not, or cannot be told.
+def _vanishes(
+    means: Means,
+    setting: Setting,
+    name: str,
+    columns: Tensor,
+    worst: list[int],
+    visible: Bool[Tensor, "query key"],
+) -> str:
+    """How every one of the drifts vanishes in float64, in words; empty when one does not.
 
-    `finer` is the same measured in float64. Where that is not possible, the module where it enters
-    is replayed in float64.
+    Where the model has no float64 copy that tells, the module where it enters is replayed in one.
     """
-    if not small(means, measured):
-        return ""
-    if finer is not None:
-        vanishes = finer <= measured * mixers.ROUNDING_SHRINKS
-        return f"{measured:.1e}, and {finer:.1e} in float64" if vanishes else ""
+    if means.finer is not None and copies.usable(means.finer, setting):
+        finer = swaps.sweep(means.finer, setting, worst).masked_fill(visible[:, worst], 0.0)
+        vanish = (finer.amax(dim=0) <= columns.amax(dim=0) * mixers.ROUNDING_SHRINKS).all()
+        return mixers.finer_words(columns, finer) if vanish else ""
+    alone = f"{float(columns.max()):.1e}; {name} is clean in float64"
+    return alone if _clean_alone(means, name) else ""
+
+
+def _clean_alone(means: Means, name: str) -> bool:
     calls = [call for call in means.recorded if call.name == name]
-    clean = bool(calls) and all(mixers.clean_in_float64(call, means.asked) for call in calls)
-    return f"{measured:.1e}; {name} alone is clean in float64" if clean else ""
+    return bool(calls) and all(mixers.clean_in_float64(call, means.asked) for call in calls)
 
 
 def _largest(drift: Tensor, allowed: Tensor) -> float:

@@ -95,17 +95,23 @@ class Laboratory:
         aside = self.subject.aside(key, self.tokens, self._seed + 1)
         return Setting(key=key, ids=self._ids, aside=aside, seed=self._seed)
 
+    def beside_the_point(self, key: str) -> str:
+        """Why a condition is none for this model, in words; empty where it is one."""
+        condition = CONDITIONS[key]
+        missing = [name for name in condition.needs if name not in self.subject.takes]
+        if missing:
+            return f"its forward takes no {' and no '.join(missing)}"
+        if condition.needs_cache and not self._returns_cache():
+            return "it returns no cache"
+        offloads = key == "offloaded_cache" and self.subject.device.type == "cpu"
+        return "there is no accelerator to offload from" if offloads else ""
+
     def require(self, key: str) -> None:
         """Raise CaptureError when the model cannot be asked in a condition."""
         condition = CONDITIONS[key]
         self._settle_positions()
         if self.tokens < condition.least:
             raise CaptureError(f"{self.tokens} tokens are too few: it takes {condition.least}")
-        missing = [name for name in condition.needs if name not in self.subject.takes]
-        if missing:
-            raise CaptureError(f"its forward takes no {' and no '.join(missing)}")
-        if condition.needs_cache and not self._returns_cache():
-            raise CaptureError("it returns no cache")
         if condition.aside and len(self.subject.vocabulary) < 3:
             raise CaptureError("its vocabulary is too small for other tokens")
 
@@ -114,7 +120,7 @@ class Laboratory:
     def _repeat(self) -> Repeat:
         """Twice the same with equal random state, once observed, once with another."""
         other = self.subject.others(self._ids, self._seed)
-        with torch.random.fork_rng(devices=[]):
+        with torch.random.fork_rng(devices=self._generators()):
             self.subject.run("plain", other, other[:, :0])  # what it leaves behind, if anything
             first, second = self._seeded(), self._seeded()
             with capture(self.subject.model, lambda call: None):
@@ -126,6 +132,9 @@ class Laboratory:
             repeats=max(seeded, float(drift(second, unseeded).max())),
             seeded=seeded,
         )
+
+    def _generators(self) -> list[torch.device]:
+        return [self.subject.device] if self.subject.device.type == "cuda" else []
 
     def _seeded(self) -> Float[Tensor, "query vocab"]:
         torch.manual_seed(self._seed)
@@ -248,6 +257,8 @@ class Laboratory:
             subject=self.subject,
             finer=self._finer(),
             limit=self.limit(),
+            single=None if (twin := self.exact()) is None else twin.subject,
+            single_limit=0.0 if twin is None else twin.limit(),
             recorded=self._recorded(),
             asked=self._asked(),
         )

@@ -13,7 +13,7 @@ from attnscope.declared import Declared
 from attnscope.errors import CaptureError, PromptError
 from attnscope.experiments.subject import Subject
 from attnscope.experiments.switches import attention
-from attnscope.load import LoadedModel
+from attnscope.load import LoadedModel, tokens_from_ids
 from attnscope.load.describe import longest_prompt
 
 SHORTEST, LONGEST = 21, 600
@@ -41,7 +41,7 @@ def choose_ids(
                 f"{len(ids)} token is too short: there is no later one to see.",
                 "Give a longer prompt.",
             )
-        return torch.tensor([list(ids)])
+        return torch.tensor([list(tokens_from_ids(loaded, ids).ids)])
     limit = longest_prompt(loaded.model)
     if length is not None:
         if length < 2 or (limit is not None and length > limit):
@@ -55,14 +55,24 @@ def _fitting(model: Any, declared: Sequence[Declared], limit: int | None) -> int
     """Longer than two windows and no multiple of any, and unlike any width of the model, so that a
     row a token is told from a row a feature.
     """
+    chunks = [size + 5 for size in _chunks(model.config) if size + 5 <= LONGEST]
     narrow = sorted(one.size for one in declared if one.narrow and 2 * one.size + 5 <= LONGEST)
-    tokens = max(SHORTEST, 2 * narrow[-1] + 5 if narrow else 0)
+    tokens = max(SHORTEST, 2 * narrow[-1] + 5 if narrow else 0, *chunks)
     if limit is not None:
         tokens = min(tokens, max(2, limit - BESIDE))
     widths = {size for one in model.parameters() for size in one.shape}
+    text = model.config.get_text_config(decoder=True)
+    widths |= {value for value in vars(text).values() if type(value) is int}
     while tokens in widths or any(tokens % size == 0 for size in narrow if size > 1):
         tokens += 1
     return tokens if limit is None else min(tokens, limit)
+
+
+def _chunks(config: Any) -> list[int]:
+    """Lengths at which state-space layers start a new chunk."""
+    text = config.get_text_config(decoder=True)
+    found = (getattr(text, name, None) for name in ("chunk_size", "mamba_chunk_size"))
+    return [size for size in found if type(size) is int and size > 0]
 
 
 def choose_backends(model: Any, asked: Sequence[str], *, reloads: bool) -> tuple[str, ...]:

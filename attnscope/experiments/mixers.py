@@ -14,7 +14,6 @@ from torch.nn import ModuleList
 from attnscope.capture.modules import ModuleStack
 from attnscope.capture.traits import routes
 from attnscope.declared import Declared
-from attnscope.experiments.copies import HALVES
 from attnscope.experiments.replay import Recorded, replay
 from attnscope.experiments.switches import batched_experts
 from attnscope.records.evidence import Influence, Modules, Place
@@ -25,6 +24,9 @@ ROUNDING_SHRINKS = 1e-3
 NATIVE_SHARE = {torch.float32: 1e-3, torch.float64: 1e-9}
 """Of what may move: rounding in the model's own dtype stays far below, whatever becomes of it in
 float64."""
+
+MIXED = 1e-5
+"""Share of its own movement by which a position must move another one to be mixed with it."""
 
 DAMPING = 1 / 64
 """Makes scores so small that every open key gets a weight that float64 can see."""
@@ -66,6 +68,11 @@ def attends(name: str, attending: frozenset[str]) -> bool:
     return any(f"{one}.".startswith(f"{name}.") for one in attending)
 
 
+def finer_words(native: Tensor, finer: Tensor) -> str:
+    """How a drift vanishes in float64."""
+    return f"{float(native.max()):.1e}, and {float(finer.max()):.1e} in float64"
+
+
 def apart(before: float) -> str:
     """Why a drift among experts is rounding, in words."""
     return f"{before:.1e}, and 0.0 with each token's experts computed apart"
@@ -77,10 +84,11 @@ def forbidden(one: Influence) -> bool:
 
 
 def mixes(one: Influence) -> bool:
-    """True when some position moves another one by more than rounding."""
+    """True when some position moves another one by more than rounding among experts does."""
     rows = torch.arange(one.drift.shape[0])[:, None]
-    elsewhere = one.drift * (rows != torch.tensor(one.swapped))
-    return not one.rounding and bool((elsewhere > 0).any())
+    own = rows == torch.tensor(one.swapped)
+    elsewhere = one.drift.masked_fill(own, 0.0)
+    return not one.rounding and bool(elsewhere.max() > MIXED * one.drift[own.any(dim=1)].max())
 
 
 def clean_in_float64(call: Recorded, asked: Asked) -> bool:
@@ -151,7 +159,7 @@ def _decided(one: Influence, call: Recorded, asked: Asked) -> Influence:
         return replace(one, undecided=bool(still.any()))
     place = [one.swapped.index(position) for position in again]
     native, may = one.drift[:, place], one.allowed[:, place]
-    if wrong.any() and _small(one, asked) and (words := _rounding(native, exact, may)):
+    if wrong.any() and _small(one, call, asked) and (words := _rounding(native, exact, may)):
         return replace(one, rounding=words)
     sharper = one.drift.clone()
     sharper[:, place] = torch.where(may, torch.maximum(native, torch.maximum(exact, even)), native)
@@ -166,17 +174,27 @@ def _batched(one: Influence, call: Recorded, positions: list[int], asked: Asked)
     if again is None or (again.masked_fill(may, 0.0) > 0).any():
         return ""
     before = float(one.drift.masked_fill(one.allowed, 0.0).max())
-    return apart(before) if before < float("inf") and _small(one, asked) else ""
+    return apart(before) if before < float("inf") and _small(one, call, asked) else ""
 
 
-def _small(one: Influence, asked: Asked) -> bool:
-    """True when what moved that may not is small beside what may, as rounding is."""
-    if asked.model.dtype in HALVES and routes(asked.model):
-        return True  # rounding picks between nearly even experts
+def _small(one: Influence, call: Recorded, asked: Asked) -> bool:
+    """True when the module holds experts, and what may not move does so as little as rounding."""
     ahead = float(one.drift.masked_fill(one.allowed, 0.0).max())
-    return ahead <= NATIVE_SHARE.get(asked.model.dtype, 0.1) * float(
-        one.drift.masked_fill(~one.allowed, 0.0).max()
-    )
+    if ahead == float("inf") or not routes(call.module):
+        return False
+    share = NATIVE_SHARE.get(asked.model.dtype)
+    if share is None:  # half precision also picks between nearly even experts
+        single = replay(call, one.swapped, asked.seed, torch.float32)
+        if single is None:
+            return True
+        ahead = float(single.masked_fill(one.allowed, 0.0).max())
+        share, scale = (
+            NATIVE_SHARE[torch.float32],
+            float(single.masked_fill(~one.allowed, 0.0).max()),
+        )
+    else:
+        scale = float(one.drift.masked_fill(~one.allowed, 0.0).max())
+    return ahead <= share * scale
 
 
 def _rounding(native: Tensor, exact: Tensor, may: Tensor) -> str:

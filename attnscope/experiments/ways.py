@@ -130,6 +130,15 @@ def left_padded_decoding(model: Any, ids: Tensor, aside: Tensor) -> Tensor:
     return logits[:, aside.shape[1] :]
 
 
+def batched_decoding(model: Any, ids: Tensor, aside: Tensor) -> Tensor:
+    pads, half = aside.shape[1] - ids.shape[1], ids.shape[1] // 2
+    both = torch.cat([aside, torch.cat([aside[:, :pads], ids], 1)])
+    mask = torch.ones_like(both)
+    mask[1, :pads] = 0
+    sizes = [pads + half] + [1] * (ids.shape[1] - half)
+    return steps(model, both, sizes, mask=mask)[1:, pads:]
+
+
 def right_padded_decoding(model: Any, ids: Tensor, aside: Tensor) -> Tensor:
     half, pads = ids.shape[1] // 2, aside.shape[1]
     both = torch.cat([ids[:, :half], aside, ids[:, half:]], 1)
@@ -197,9 +206,9 @@ WAYS: Mapping[str, Way] = {
     for way in (
         plain, ones, cache, attentions, left_padding, right_padding, first_row, second_row,
         padded_row, packed, packed_cached, one_token, one_token_positions, several_tokens,
-        several_tokens_positions, chunked_prefill, left_padded_decoding, right_padded_decoding,
-        full_length_cache, sliding_cache, static_cache, offloaded_cache, reordered, cropped,
-        after_longer, alone,
+        several_tokens_positions, chunked_prefill, left_padded_decoding, batched_decoding,
+        right_padded_decoding, full_length_cache, sliding_cache, static_cache, offloaded_cache,
+        reordered, cropped, after_longer, alone,
     )
 }  # fmt: skip
 """Condition key to the code that runs it."""
@@ -208,7 +217,7 @@ ASIDE: Mapping[str, Callable[[int], int]] = {
     **dict.fromkeys(("left_padding", "right_padding"), lambda tokens: 3),
     **dict.fromkeys(("left_padded_decoding", "right_padded_decoding"), lambda tokens: 3),
     **dict.fromkeys(("first_row", "second_row", "reordered"), lambda tokens: tokens),
-    "padded_row": lambda tokens: tokens + 3,
+    **dict.fromkeys(("padded_row", "batched_decoding"), lambda tokens: tokens + 3),
     **dict.fromkeys(("packed", "packed_cached"), lambda tokens: 6),
     "cropped": lambda tokens: 3,
     "after_longer": lambda tokens: 2 * tokens,

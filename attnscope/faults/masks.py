@@ -207,6 +207,7 @@ FAULTS = (
         caught_by=("ATN101", "ATN302", "ATN301"),
         plant=beaten_number,
         applies=_uncapped,
+        prove=False,  # small models have no such scores
     ),
 )
 """In reading order."""

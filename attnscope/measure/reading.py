@@ -82,6 +82,7 @@ def read_call(call: AttentionCall, span: Span, declared: Declared) -> CallReadin
         padding=cells.cells("pads"),
         documents=cells.cells("documents"),
         missing=cells.cells("missing"),
+        out_of_reach=declared.narrow and span.tokens <= declared.size,
     )
 
 

@@ -159,6 +159,8 @@ class CallReading:
     """Open cells on other documents."""
     missing: Cells | None = None
     """Closed cells that are declared visible."""
+    out_of_reach: bool = False
+    """True where the tokens do not reach beyond the declared window or chunk."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

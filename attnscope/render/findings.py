@@ -73,8 +73,12 @@ def _check(report: Report, listed: list[Found], width: int, look: Look) -> list[
 
 
 def _where(report: Report, result: CheckResult, finding: Finding, look: Look) -> list[Text]:
-    names = (_position(report, place, look) for place in (finding.query, finding.key))
-    seen = look.say(" → ").join(name for name in names if name)
+    names = (
+        f"{role} {_position(report, place, look)}"
+        for role, place in (("query", finding.query), ("key", finding.key))
+        if place is not None
+    )
+    seen = look.say(" → ").join(names)
     size = f"measured {finding.measured:.3g}, limit {finding.limit:.3g}"
     place = ", ".join(
         f"{name} {number}"
@@ -87,13 +91,11 @@ def _where(report: Report, result: CheckResult, finding: Finding, look: Look) ->
     return [Text(words, style) for words, style in phrases if words]
 
 
-def _position(report: Report, position: int | None, look: Look) -> str:
-    if position is None:
-        return ""
+def _position(report: Report, position: int, look: Look) -> str:
     if not 0 <= position < len(report.labels):
-        return f"position {position}"
+        return str(position)
     label = fit(look.spell(report.labels[position]), LABEL, look.glyphs.ellipsis)
-    return f"{label} ({position})"
+    return f"{position} ({label})"
 
 
 if __name__ == "__main__":

@@ -45,7 +45,7 @@ def _verdict(report: Report, width: int, look: Look) -> list[Text]:
         "error": (f"{glyphs.bad} ERROR", BAD, _broken(report)),
     }.get(
         report.outcome,
-        (f"{glyphs.caution} COULD NOT CHECK", f"bold {CAUTION}", "no check could answer"),
+        (f"{glyphs.caution} COULD NOT CHECK", f"bold {CAUTION}", _unanswered(report)),
     )
     tone = BAD if report.outcome == "fail" else style
     return hanging(Text.assemble((word, style), "  "), look.say(words), width, tone)
@@ -55,8 +55,20 @@ def _passed(report: Report) -> str:
     asked = {result.family for result in report.results if result.outcome == "pass"}
     held = "no token sees what it must not see"
     words = held if "influence" in asked else "every check that was asked held"
+    if report.swapped is not None and report.swapped < len(report.labels):
+        words += f", as far as a sample of {report.swapped} of {len(report.labels)} positions tells"
     skipped = sum(result.outcome == "skip" for result in report.results)
     return f"{words}; {skipped:,} of {len(report.results):,} not checked" if skipped else words
+
+
+def _unanswered(report: Report) -> str:
+    """The first control that did not pass, or that nothing of what was selected could be asked."""
+    if report.proven and report.proven.caught < len(report.proven.planted):
+        return "planted leaks were missed: this pass cannot be trusted"
+    for result in report.results:
+        if result.outcome == "skip" and result.family in {"observer", "influence"}:
+            return f"{result.code} {result.name}: {result.reason}"
+    return "nothing of what was selected could be asked"
 
 
 def _failed(report: Report) -> str:

@@ -135,7 +135,7 @@ def _short(row: Row, told: set[Told]) -> str:
     if row.uniform:
         where = counted(total, "condition")
         if total == 1 or row.outcome == "fail":
-            where = ", ".join(result.condition for result in row.results)
+            where = " · ".join(result.condition for result in row.results)
         where = "" if where == PLAIN else where
         return ": ".join(filter(None, (where, _reason(row.first, told))))
     if total == 1:
@@ -166,7 +166,7 @@ def _remarks(row: Row, told: set[Told], width: int, look: Look) -> list[Text]:
             together.setdefault((result.outcome, result.reason), []).append(result)
     lines: list[Text] = []
     for results in list(together.values())[:LISTED]:
-        where = ", ".join(result.condition for result in results)
+        where = " · ".join(result.condition for result in results)
         words = ": ".join(filter(None, (where, _reason(results[0], told))))
         lines += _remark(results[0].outcome, words, width, look)
     more = len(together) - LISTED

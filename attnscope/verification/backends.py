@@ -49,7 +49,7 @@ def _verify(run: Run, lab: Laboratory, subject: Subject, backend: str) -> None:
         run.results += rows
         if check.family == "observer" and check.required and rows[0].outcome != "pass":
             blocked.by(check, rows[0].outcome)
-    run.first_position = subject.first_position
+    run.first_position, run.swapped = subject.first_position, len(lab.positions)
     _keep_floor(run, lab, backend)
     if not blocked.reason and len(run.backends) > 1:
         twin = lab.exact()
@@ -91,17 +91,21 @@ def _floor_words(backend: str, lab: Laboratory) -> str:
     floor = lab.floor()
     if floor.weight is None:
         return f"{backend}: no planted leak could be seen"
-    twin = lab.exact() or lab
+    twin = lab.exact()
+    finer = "" if twin is None else f" (and by up to {twin.limit():.0e} on a float32 copy)"
     return (
         f"{backend}: a weight of {floor.weight:.0e} in one cell of {floor.place.module} is seen in"
-        f" {floor.dtype}, smaller ones may not be; logits that differ by up to {twin.limit():.0e}"
-        f"{' in float32' if twin is not lab else ''} count as rounding"
+        f" {floor.dtype}, smaller ones may not be; logits that differ by up to {lab.limit():.0e}"
+        f"{finer} count as rounding"
     )
 
 
 def _compare(run: Run) -> None:
     check = next(check for check in CHECKS if check.evidence == "backends")
-    if len(run.backends) < 2 or not run.options.asks(check):
+    if not run.options.asks(check):
+        return
+    if len(run.backends) < 2:
+        run.leave_out("there is one backend only", check.code, "", run.backends[0])
         return
     first, *others = run.backends
     for other in others:

@@ -9,6 +9,7 @@ from attnscope.checks.base import Verdict
 from attnscope.conditions import CONDITIONS
 from attnscope.errors import CaptureError
 from attnscope.experiments.laboratory import Laboratory
+from attnscope.experiments.mixers import forbidden
 from attnscope.promises import Promise
 from attnscope.report import CheckResult, Outcome
 from attnscope.verification.run import Run
@@ -26,8 +27,12 @@ def judged(
     """A check in a condition; None where it is beside the point."""
     title = CONDITIONS[key].title if len(check.conditions) > 1 else ""
     try:
+        if reason := lab.beside_the_point(key):
+            run.leave_out(reason, check.code, title, backend)
+            return None
         lab.require(key)
         verdict = check().judge(_evidence(lab, check, key))
+        verdict = _plain_is_clean(lab, check, key, verdict)
         promise = _promise(check, key)
         broken = bool(verdict.findings) and not promise.holds(lab.facts())
     except CaptureError as error:
@@ -36,10 +41,22 @@ def judged(
         words = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
         return row(check, title, backend, "error", f"the checker's own failure: {words}")
     if verdict.beside_the_point and not verdict.skipped:
-        run.beside_the_point.setdefault(verdict.reason, []).append(check.code)
+        run.leave_out(verdict.reason, check.code, "", backend)
         return None
+    return _settled(run, check, title, backend, verdict, promise if broken else None)
+
+
+def _settled(
+    run: Run,
+    check: type[Check],
+    title: str,
+    backend: str,
+    verdict: Verdict,
+    broken: Promise | None,
+) -> CheckResult:
+    """The row of a verdict; `broken` is a promise that the model never made."""
     if broken:
-        reason = f"never promised. {promise.text} ({promise.source})"
+        reason = f"never promised. {broken.text} ({broken.source})"
         return row(check, title, backend, "unpromised", reason, verdict)
     if verdict.findings:
         return row(check, title, backend, "fail", verdict.reason, _with_cause(run, check, verdict))
@@ -89,5 +106,19 @@ def _with_cause(run: Run, check: type[Check], verdict: Verdict) -> Verdict:
     told = tuple(
         replace(finding, message=f"{finding.message} Likely cause: {run.cause}.")
         for finding in verdict.findings
+    )
+    return replace(verdict, findings=told)
+
+
+def _plain_is_clean(lab: Laboratory, check: type[Check], key: str, verdict: Verdict) -> Verdict:
+    """Findings of a sweep in a condition, with what the plain run says beside them."""
+    if check.evidence != "sweep" or key == "plain" or not verdict.findings:
+        return verdict
+    if forbidden(lab.sweep("plain")):
+        return verdict
+    changed = CONDITIONS[key].title
+    words = f"In the plain run nothing moves: the cause is in what changes with {changed}."
+    told = tuple(
+        replace(finding, message=f"{finding.message} {words}") for finding in verdict.findings
     )
     return replace(verdict, findings=told)

@@ -28,7 +28,7 @@ class VerifyOptions:
     select: tuple[str, ...] = ()
     """Codes, beginnings of codes, names or families; none: all. The controls are always asked."""
     ignore: tuple[str, ...] = ()
-    """Likewise, left out."""
+    """Likewise, left out; the controls are asked all the same."""
     length: int | None = None
     """Tokens; None: chosen from the model's windows."""
     seed: int = 0
@@ -43,10 +43,11 @@ class VerifyOptions:
     """Real tokens instead of random ones."""
 
     def asks(self, check: type[Check]) -> bool:
-        """Whether a check is asked: the controls always, unless ignored."""
-        if named(check, self.ignore):
-            return False
-        return check.required or not self.select or named(check, self.select)
+        """Whether a check is asked: the controls always, whatever is ignored."""
+        if check.required:
+            return True
+        chosen = not self.select or named(check, self.select)
+        return chosen and not named(check, self.ignore)
 
     def keys(self, check: type[Check]) -> tuple[str, ...]:
         """The conditions in which it is asked."""

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import torch
+
 from attnscope.checks import find
+from attnscope.errors import CaptureError
 from attnscope.experiments.subject import Subject
 from attnscope.faults import FAULTS, Fault
 from attnscope.report import CheckResult, PlantedLeak, Proven
@@ -30,6 +33,8 @@ def _planted(run: Run, subject: Subject, backend: str) -> Iterator[PlantedLeak]:
         run.tell(f"planting into {backend}: {fault.name}")
         with fault.plant(subject.model) as module:
             found = _first_failure(run, subject, fault, backend)
+        if found is None and _has_no_effect(run, subject, fault):
+            continue
         yield PlantedLeak(
             name=fault.name,
             backend=backend,
@@ -48,6 +53,24 @@ def _first_failure(run: Run, subject: Subject, fault: Fault, backend: str) -> Ch
             if result is not None and result.outcome == "fail":
                 return result
     return None
+
+
+def _has_no_effect(run: Run, subject: Subject, fault: Fault) -> bool:
+    """True when the planted leak changes no bit in any condition in which it should be found: a
+    feed-forward part whose weights are 0 has nothing to leak.
+    """
+    keys = {key for code in fault.caught_by for key in find(code).conditions}
+    for key in sorted(keys):
+        setting = run.laboratory(subject).setting(key)
+        try:
+            clean = subject.run(key, setting.ids, setting.aside)
+            with fault.plant(subject.model):
+                planted = subject.run(key, setting.ids, setting.aside)
+        except CaptureError:
+            continue
+        if not torch.equal(clean, planted):
+            return False
+    return True
 
 
 def _located(result: CheckResult, module: str) -> bool:

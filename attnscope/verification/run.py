@@ -46,8 +46,10 @@ class Run:
     cause: str
     """Why the model may be bidirectional, as its config says; empty when it does not."""
     results: list[CheckResult] = field(default_factory=list)
-    beside_the_point: dict[str, list[str]] = field(default_factory=dict)
-    """Reason to the codes that were not asked for it."""
+    left_out: dict[str, dict[str, set[str]]] = field(default_factory=dict)
+    """Reason to the checks that are beside the point for it, each with its backends."""
+    swapped: int = 0
+    """Positions that sweeps changed, at least on one backend."""
     notes: list[str] = field(default_factory=list)
     floors: list[str] = field(default_factory=list)
     smallest: list[float | None] = field(default_factory=list)
@@ -56,6 +58,11 @@ class Run:
     """See `Subject.first_position`."""
     plain: dict[str, list[Logits]] = field(default_factory=dict)
     """Of each backend, and of its float32 copy if it has one."""
+
+    def leave_out(self, reason: str, code: str, condition: str, backend: str) -> None:
+        """Note that a check is beside the point."""
+        what = f"{code} ({condition})" if condition else code
+        self.left_out.setdefault(reason, {}).setdefault(what, set()).add(backend)
 
     @property
     def routed(self) -> bool:
@@ -84,6 +91,7 @@ def prepare(
     Raises SelectionError and PromptError for options that do not fit the model.
     """
     require_checks((*options.select, *options.ignore))
+    _require_numbers(loaded)
     text = loaded.model.config.get_text_config(decoder=True)
     expected = None if options.expect is None else parse_expect(options.expect)
     layers = max(loaded.info.layers, 1)
@@ -102,6 +110,16 @@ def prepare(
         widest=_widest(expected, declared), tell=tell, cause=_cause(text),
         backends=lengths.choose_backends(loaded.model, options.backends, reloads=bool(origin)),
     )  # fmt: skip
+
+
+def _require_numbers(loaded: LoadedModel) -> None:
+    """A weight that is no number makes everything one: CaptureError names it."""
+    for name, weights in loaded.model.named_parameters():
+        if weights.is_floating_point() and bool(weights.isnan().any()):
+            raise CaptureError(
+                f"The weights of {loaded.info.name} hold NaN, first in {name}.",
+                "Nothing can be judged before they are repaired.",
+            )
 
 
 def subject_of(loaded: LoadedModel, cost: Cost) -> Subject:

@@ -20,6 +20,7 @@ def summarise(run: Run) -> Report:
         outcome=_outcome(run),
         model=run.loaded.info,
         labels=tokens_from_ids(run.loaded, run.ids[0].tolist()).labels,
+        swapped=run.swapped,
         declared=_declared(run),
         results=tuple(run.results),
         backends=run.backends,
@@ -73,13 +74,24 @@ def _declared(run: Run) -> tuple[str, ...]:
     return tuple(f"{count} layer{'s' * (count > 1)}: {words}" for words, count in counts.items())
 
 
+def _listed(run: Run, left_out: dict[str, set[str]]) -> str:
+    """Checks, with their backends where these are not all."""
+    every = set(run.backends)
+    return " · ".join(
+        what if backends >= every else f"{what} on {', '.join(sorted(backends))}"
+        for what, backends in left_out.items()
+    )
+
+
 def _notes(run: Run) -> Iterator[str]:
     if run.loaded.remark:
         yield run.loaded.remark
     yield from run.notes
-    for reason, codes in run.beside_the_point.items():
-        yield f"not asked, {reason}: {', '.join(dict.fromkeys(codes))}."
     tokens = run.ids.shape[1]
+    if run.swapped < tokens:
+        yield f"a sample of {run.swapped} of {tokens} positions was swapped: --budget allows more."
+    for reason, left_out in run.left_out.items():
+        yield f"not asked, {reason}: {_listed(run, left_out)}."
     narrow = [one.size for one in run.declared if one.narrow]
     if narrow and tokens <= max(narrow):
         longer = 2 * max(narrow) + 5
