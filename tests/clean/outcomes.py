@@ -1,6 +1,6 @@
 """Write the table of clean outcomes anew, or the rows of some architectures, and look at its diff:
 
-    python -m tests.clean.outcomes [NAME …]
+python -m tests.clean.outcomes [NAME …]
 """
 
 from __future__ import annotations

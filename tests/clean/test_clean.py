@@ -53,7 +53,14 @@ def test_quick(name: str) -> None:
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", CLEAN)
 def test_every_architecture(name: str, dtype: str) -> None:
-    for seed in range(1 if name in HEAVY else SEEDS):
+    check(name, dtype, 0)
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", [name for name in CLEAN if name not in HEAVY])
+def test_more_seeds(name: str, dtype: str) -> None:
+    for seed in range(1, SEEDS):
         check(name, dtype, seed)
 
 

@@ -244,12 +244,12 @@ def test_every_mixer_of_a_real_model_is_replayed_and_none_leaks(name: str) -> No
 def test_rounding_is_told_from_a_leak_in_float64() -> None:
     """Sums over the whole sequence round differently with its length, not with its content."""
 
-    class Rounding(nn.Module):
+    class RoundingExperts(nn.Module):
         def forward(self, hidden_states: Tensor, scale: float = 1.0) -> Tensor:
             eps = torch.finfo(hidden_states.dtype).eps
             return hidden_states * (1 + eps * torch.sign(hidden_states.sum(1, keepdim=True)))
 
-    found = maps(Around(Rounding()))["module"]
+    found = maps(Around(RoundingExperts()))["module"]
     assert found.rounding
     assert not mixers.forbidden(found)
 
@@ -267,10 +267,15 @@ def test_a_leak_of_some_size_is_none_of_float32s_rounding(share: float) -> None:
 
 
 @pytest.mark.parametrize("share", [1e-7, 1e-5])
-def test_a_drift_of_the_last_bits_that_vanishes_in_float64_is_rounding(share: float) -> None:
+def test_a_drift_of_the_last_bits_that_vanishes_in_float64_is_rounding_among_experts(
+    share: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def rounds(hidden: Tensor) -> Tensor:
         return hidden + (share * hidden[:, -1:] if hidden.dtype == torch.float32 else 0.0)
 
+    (dense,) = maps(Stack(rounds)).values()
+    assert mixers.forbidden(dense)
+    monkeypatch.setattr("attnscope.experiments.mixers.routes", lambda model: True)
     (one,) = maps(Stack(rounds)).values()
     assert one.rounding.endswith("and 0.0e+00 in float64")
     assert not mixers.forbidden(one)

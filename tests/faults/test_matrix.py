@@ -23,7 +23,8 @@ BEYOND_LLAMA = {
 """What needs a window, experts, a convolution, a recurrence."""
 
 SAMPLE = BEYOND_LLAMA | {"dropped-last", "mean-in-mlp"}
-"""Planted into the other architectures by default; `-m slow` plants everything everywhere."""
+"""Planted into the other architectures by default; `-m slow` plants everything everywhere,
+on one backend, `-m exhaustive` on all of them."""
 
 ALL = cases(tuple(ARCHITECTURES), TENSOR_BACKENDS)
 EAGER = {"gemma2", "gpt_oss", "mamba"}
@@ -42,7 +43,15 @@ def _by_default(architecture: str, backend: str, key: str) -> bool:
 
 
 QUICK = [case for case in ALL if _by_default(*case)]
-SLOW = [case for case in ALL if case not in QUICK]
+SLOW = [
+    (architecture, backend, key)
+    for architecture, backend, key in ALL
+    if (architecture, backend, key) not in QUICK
+    and architecture != "qwen3_next"
+    and backend == ("eager" if architecture in EAGER else "sdpa")
+]
+"""Everything on the backend that each architecture runs by default."""
+REST = [case for case in ALL if case not in QUICK and case not in SLOW]
 
 
 UNASKABLE = {("flex_attention", "ATN304")}
@@ -74,8 +83,24 @@ def test_every_leak_is_found_and_located(architecture: str, backend: str, key: s
     _is_caught(architecture, backend, key)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("key", [fault.key for fault in applying("llama", "flex_attention")])
+@pytest.mark.exhaustive
+@pytest.mark.parametrize(("architecture", "backend", "key"), REST)
+def test_every_leak_is_found_and_located_on_every_backend(
+    architecture: str, backend: str, key: str
+) -> None:
+    _is_caught(architecture, backend, key)
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        pytest.param(
+            fault.key,
+            marks=pytest.mark.slow if fault.key == "stale-blocks" else pytest.mark.exhaustive,
+        )
+        for fault in applying("llama", "flex_attention")
+    ],
+)
 def test_a_leak_is_found_in_a_block_mask(key: str) -> None:
     torch._dynamo.reset()
     static = torch._dynamo.config.patch(automatic_dynamic_shapes=False, recompile_limit=64)
@@ -83,7 +108,7 @@ def test_a_leak_is_found_in_a_block_mask(key: str) -> None:
         _is_caught("llama", "flex_attention", key)
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("architecture", ["llama", "mistral", "falcon_h1"])
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.key)
 def test_all_the_checks_named_find_it(architecture: str, fault: Any) -> None:
