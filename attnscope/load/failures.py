@@ -45,7 +45,8 @@ class Kind:
 
 _DAMAGED = "Download or save it again; a file of a few hundred bytes is a git-lfs pointer."
 _OFFLINE = (
-    "Check the network, unset HF_HUB_OFFLINE if it is set, or use --model fable, which needs none."
+    "Check the network, unset HF_HUB_OFFLINE if it is set, or use the bundled fable, which needs"
+    " none."
 )
 _MEMORY = "Try --dtype bfloat16, a smaller model, --device cpu, or --device-map auto."
 _PICKLE = "If it has pickles, which can run any code, pass --allow-pickle only if you trust them."

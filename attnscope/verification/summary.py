@@ -87,6 +87,9 @@ def _notes(run: Run) -> Iterator[str]:
     if run.loaded.remark:
         yield run.loaded.remark
     yield from run.notes
+    config = run.loaded.model.config
+    if config.get_text_config(decoder=True) is not config:
+        yield "only text was read: images and the like were not asked about."
     tokens = run.ids.shape[1]
     if run.swapped < tokens:
         yield f"a sample of {run.swapped} of {tokens} positions was swapped: --budget allows more."
