@@ -92,7 +92,7 @@ def of_contents(means: Means, setting: Setting, found: Contents) -> Contents:
         name = swaps.entry_of_contents(means.subject, setting)
     if few and means.finer is not None and copies.usable(means.finer, setting):
         finer = swaps.contents(means.finer, setting)
-        if (finer <= moved * mixers.ROUNDING_SHRINKS).all():
+        if mixers.vanishes(moved, finer):
             return replace(found, rounding=mixers.finer_words(moved, finer))
     elif few and _clean_alone(means, name):
         return replace(found, rounding=f"{float(moved.max()):.1e}; {name} is clean in float64")
@@ -133,8 +133,7 @@ def _vanishes(
     """
     if means.finer is not None and copies.usable(means.finer, setting):
         finer = swaps.sweep(means.finer, setting, worst).masked_fill(visible[:, worst], 0.0)
-        vanish = (finer.amax(dim=0) <= columns.amax(dim=0) * mixers.ROUNDING_SHRINKS).all()
-        return mixers.finer_words(columns, finer) if vanish else ""
+        return mixers.finer_words(columns, finer) if mixers.vanishes(columns, finer) else ""
     alone = f"{float(columns.max()):.1e}; {name} is clean in float64"
     return alone if _clean_alone(means, name) else ""
 

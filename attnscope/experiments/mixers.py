@@ -68,6 +68,14 @@ def attends(name: str, attending: frozenset[str]) -> bool:
     return any(f"{one}.".startswith(f"{name}.") for one in attending)
 
 
+def vanishes(native: Tensor, finer: Tensor) -> bool:
+    """True when a drift as a whole shrinks in float64 as rounding does.
+
+    Largest against largest: rounding hits other positions in float64 than before.
+    """
+    return float(finer.max()) <= float(native.max()) * ROUNDING_SHRINKS < float("inf")
+
+
 def finer_words(native: Tensor, finer: Tensor) -> str:
     """How a drift vanishes in float64."""
     return f"{float(native.max()):.1e}, and {float(finer.max()):.1e} in float64"
@@ -198,9 +206,8 @@ def _small(one: Influence, call: Recorded, asked: Asked) -> bool:
 
 
 def _rounding(native: Tensor, exact: Tensor, may: Tensor) -> str:
-    before, after = (float(one.masked_fill(may, 0.0).max()) for one in (native, exact))
-    vanishes = after <= before * ROUNDING_SHRINKS < float("inf")
-    return f"{before:.1e}, and {after:.1e} in float64" if vanishes else ""
+    before, after = (one.masked_fill(may, 0.0) for one in (native, exact))
+    return finer_words(before, after) if vanishes(before, after) else ""
 
 
 def columns(

@@ -6,13 +6,16 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from attnscope.measure.attention import exact
+
 
 def drift(one: Tensor, other: Tensor) -> Float[Tensor, " query"]:
     """Largest difference along the last axis, shape of all axes before it; 0.0 where equal.
 
     inf where one is a number and the other is none.
     """
-    gap = (one.double() - other.double()).abs()
+    one, other = exact(one), exact(other)
+    gap = (one - other).abs()
     gap = torch.where(one == other, 0.0, gap)  # equal infinities
     number = one.isnan() != other.isnan()
     return gap.nan_to_num(nan=0.0, posinf=torch.inf).masked_fill(number, torch.inf).amax(-1).cpu()
