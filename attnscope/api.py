@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 
 from attnscope.capture import capture
 from attnscope.capture.runs import forward
 from attnscope.errors import SelectionError
 from attnscope.load import LoadedModel, LoadOptions, Progress, load, tokenize
 from attnscope.load.quiet import quiet
+from attnscope.measure.mask_map import MaskMaps
 from attnscope.measure.run import RunTally, Selection
-from attnscope.records import AttentionCall, Tokens, Trace
+from attnscope.records import AttentionCall, MaskTables, Tokens, Trace, Unseen
 from attnscope.report import Report
+from attnscope.text import ranges
 from attnscope.verification import VerifyOptions, verify_model
 
 
@@ -67,6 +71,37 @@ def trace_tokens(
     with quiet(bars=False), capture(loaded.model, measure, run.miss):
         forward(loaded.model, tokens.ids)
     return run.result()
+
+
+def delivered_masks(
+    loaded: LoadedModel,
+    tokens: Tokens,
+    beside: Mapping[str, Sequence[int]] = MappingProxyType({}),
+    *,
+    progress: Progress | None = None,
+) -> MaskTables:
+    """The masks that each layer's kernel is handed in one forward pass, equal ones once.
+
+    `beside` are further arguments of the model with one number a token, `attention_mask` (1 for
+    real tokens, 0 for pads) or `token_type_ids`.
+
+    Raises SelectionError for an argument that it does not take, CaptureError when it does not run.
+    """
+    maps, notes = MaskMaps(), dict.fromkeys([loaded.remark] if loaded.remark else [])
+
+    def miss(unseen: Unseen) -> None:
+        if unseen.over(len(tokens)):
+            notes[f"{unseen.module}: {unseen.reason}"] = None
+
+    if progress:
+        progress(f"running {loaded.info.name}")
+    with quiet(bars=False), capture(loaded.model, maps.add, miss):
+        forward(loaded.model, tokens.ids, beside)
+    masks = maps.result()
+    silent = set(range(loaded.info.layers)) - {layer for mask in masks for layer in mask.layers}
+    if silent:
+        notes[f"layers {ranges(silent)}: no attention was seen there"] = None
+    return MaskTables(model=loaded.info, tokens=tokens, masks=masks, notes=tuple(notes))
 
 
 def verify(

@@ -3,17 +3,18 @@
 A predicate has the signature of transformers' and FlexAttention's mask functions,
 `(batch, head, query, key) -> bool`, on index tensors that broadcast against each other.
 Dense tensors are derived from predicates, a block of rows at a time, so that a mask over N
-tokens never has to exist as N x N cells.
+tokens never has to exist as N x N cells. `Mask.predicate` itself is what FlexAttention's
+`create_block_mask` and transformers' `and_masks` and `or_masks` take.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 Predicate = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
@@ -48,6 +49,13 @@ class Mask:
         key = torch.arange(keys, device=device)[None, None, None, :]
         allowed = self.predicate(batch, head, query, key)
         return allowed.expand(self.batches, self.heads, stop - start, keys)
+
+    def additive(
+        self, queries: int, keys: int, dtype: torch.dtype = torch.float32
+    ) -> Float[Tensor, "batch head query key"]:
+        """What is added to the scores: 0 where the query may see the key, -inf elsewhere."""
+        closed = ~self.rows(0, queries, keys)
+        return torch.zeros(closed.shape, dtype=dtype).masked_fill(closed, -torch.inf)
 
     def __and__(self, other: Mask) -> Mask:
         return self._join(other, torch.logical_and)
@@ -107,6 +115,31 @@ def documents(number: Int[Tensor, "batch key"]) -> Mask:
         return number[row, query] == number[row, key]
 
     return Mask(predicate=same, batches=number.shape[0])
+
+
+def packed(lengths: Sequence[int]) -> Mask:
+    """Each query sees the keys of its own document; the documents stand in a row."""
+    sizes = torch.tensor(lengths)
+    return documents(torch.arange(len(sizes)).repeat_interleave(sizes)[None])
+
+
+def queries(positions: Sequence[int]) -> Mask:
+    """The queries at these positions see every key; no other sees any."""
+    chosen = torch.tensor(positions)
+
+    def listed(batch: Tensor, head: Tensor, query: Tensor, key: Tensor) -> Tensor:
+        return (query[..., None] == chosen.to(query.device)).any(-1) & (key >= 0)
+
+    return Mask(predicate=listed)
+
+
+def block(first: int, last: int) -> Mask:
+    """The positions first..last see each other, before and after (an image's tokens)."""
+    return Mask(
+        predicate=lambda batch, head, query, key: (
+            (query >= first) & (query <= last) & (key >= first) & (key <= last)
+        )
+    )
 
 
 def padding(real: Bool[Tensor, "batch key"]) -> Mask:

@@ -8,6 +8,7 @@ out as an escape such as `\x1b`. The exact text stays in the record.
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Iterable
 
 from rich.cells import cell_len
 
@@ -99,6 +100,17 @@ def pad(label: str, width: int, align: str = "<") -> str:
     missing = max(width - cell_len(label), 0)
     left = {"<": 0, ">": missing, "^": missing // 2}[align]
     return " " * left + label + " " * (missing - left)
+
+
+def ranges(numbers: Iterable[int]) -> str:
+    """`0-3, 5` for 0, 1, 2, 3 and 5."""
+    runs: list[list[int]] = []
+    for number in sorted(set(numbers)):
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    return ", ".join(f"{run[0]}-{run[-1]}" if len(run) > 1 else str(run[0]) for run in runs)
 
 
 def to_ascii(text: str) -> str:

@@ -1,28 +1,39 @@
-"""The experiments on a live model. So far: one plain forward pass."""
+"""One plain forward pass of a live model, and its failure in one line."""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from attnscope.errors import AttnscopeError, CaptureError
+from attnscope.errors import AttnscopeError, CaptureError, SelectionError
 
 
-def forward(model: PreTrainedModel, ids: Sequence[int]) -> Tensor:
+def forward(
+    model: PreTrainedModel,
+    ids: Sequence[int],
+    beside: Mapping[str, Sequence[int]] = MappingProxyType({}),
+) -> Tensor:
     """One forward pass over the whole prompt, without cache or gradients.
 
+    `beside` are further arguments with one number a token, for example `attention_mask`.
     Returns the logits, shape (1, query, vocab); for models that can, those of the last position
     only.
 
-    Raises CaptureError with the library's own reason when the model cannot run.
+    Raises SelectionError for an argument that the model does not take, and CaptureError with the
+    library's own reason when it cannot run.
     """
     inputs: dict[str, Any] = {"input_ids": torch.tensor([list(ids)], device=model.device)}
     accepted = inspect.signature(model.forward).parameters
+    for name, numbers in beside.items():
+        if name not in accepted:
+            raise SelectionError(f"{type(model).__name__} takes no {name}.", "Leave it out.")
+        inputs[name] = torch.tensor([list(numbers)], device=model.device)
     if "use_cache" in accepted:
         inputs["use_cache"] = False
     if "logits_to_keep" in accepted:

@@ -35,6 +35,15 @@ class Weights(StrEnum):
     random = "random"
 
 
+class MaskForm(StrEnum):
+    """`--form`."""
+
+    map = "map"
+    binary = "binary"
+    additive = "additive"
+    bool = "bool"
+
+
 class Format(StrEnum):
     """`--format`."""
 
@@ -47,6 +56,7 @@ _LOOK = "What to look at closely"
 _LOADING = "Loading the model"
 _CHECKS = "What to check"
 _OUTPUT = "Output"
+_DRAWING = "How to draw it"
 
 Prompt = Annotated[
     str | None,
@@ -91,6 +101,16 @@ Model = Annotated[
         "--model",
         "-m",
         help="Bundled name (fable, textbook), local directory or Hugging Face hub id.",
+        rich_help_panel=_LOADING,
+    ),
+]
+OptionalModel = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        "-m",
+        help="Draw the masks that this model's layers are handed: bundled name (fable, textbook),"
+        " local directory or Hugging Face hub id.",
         rich_help_panel=_LOADING,
     ),
 ]
@@ -237,6 +257,62 @@ Reproducer = Annotated[
         help="Where there is a leak, write a Python script that shows the worst one with torch and"
         " transformers alone.",
         rich_help_panel=_OUTPUT,
+    ),
+]
+Positions = Annotated[
+    int | None,
+    typer.Option(
+        min=1, help="Draw over so many plain positions instead of words.", rich_help_panel=_DRAWING
+    ),
+]
+MaskFormOption = Annotated[
+    MaskForm,
+    typer.Option(
+        "--form",
+        help="map: a picture; binary: 1 and 0; additive: 0 and -inf; bool: ✓ and ✗.",
+        rich_help_panel=_DRAWING,
+    ),
+]
+Listed = Annotated[
+    bool,
+    typer.Option("--list", help="In words: cat looks at [The, cat].", rich_help_panel=_DRAWING),
+]
+Diff = Annotated[
+    tuple[str, str] | None,
+    typer.Option(
+        metavar="A B",
+        help="Mark the cells in which two masks differ; with --model, layer:I is one too.",
+        rich_help_panel=_DRAWING,
+    ),
+]
+Shape = Annotated[
+    bool,
+    typer.Option(
+        "--shape", help="Explain how it is broadcast to the scores.", rich_help_panel=_DRAWING
+    ),
+]
+Batch = Annotated[
+    int | None,
+    typer.Option(min=1, max=10**6, help="Sequences, for --shape.", rich_help_panel=_DRAWING),
+]
+Heads = Annotated[
+    int | None,
+    typer.Option(min=1, max=10**6, help="Heads, for --shape.", rich_help_panel=_DRAWING),
+]
+Pad = Annotated[
+    str | None,
+    typer.Option(
+        metavar="SIDE:N",
+        help="Put pads beside the prompt: left:2 or right:2.",
+        rich_help_panel=_PROMPT,
+    ),
+]
+TokenTypes = Annotated[
+    str | None,
+    typer.Option(
+        metavar="0,1,1,…",
+        help="token_type_ids, for models that open blocks of images or prefixes by them.",
+        rich_help_panel=_PROMPT,
     ),
 ]
 FormatOption = Annotated[

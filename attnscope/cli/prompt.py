@@ -68,3 +68,16 @@ def parse_ids(ids: str) -> list[int]:
             f"--ids takes token ids such as 5,9,23, not {(wrong or [ids])[0][:40]!r}."
         )
     return [int(part) for part in parts]
+
+
+def parse_pad(pad: str | None) -> tuple[int, int]:
+    """How many pads stand on the left and on the right, from left:2 or right:2.
+
+    Raises PromptError for anything else.
+    """
+    if pad is None:
+        return 0, 0
+    found = re.fullmatch(r"(left|right):([0-9]{1,6})", pad.strip())
+    if found is None:
+        raise PromptError(f"--pad takes left:2 or right:2, not {pad[:40]!r}.")
+    return (int(found[2]), 0) if found[1] == "left" else (0, int(found[2]))

@@ -3,14 +3,16 @@
 from attnscope.load.model import LoadedModel, Progress, load
 from attnscope.load.options import LoadOptions
 from attnscope.load.source import BUNDLED
-from attnscope.load.tokens import tokenize, tokens_from_ids
+from attnscope.load.tokens import any_tokens, padded, tokenize, tokens_from_ids
 
 __all__ = [
     "BUNDLED",
     "LoadOptions",
     "LoadedModel",
     "Progress",
+    "any_tokens",
     "load",
+    "padded",
     "tokenize",
     "tokens_from_ids",
 ]

@@ -12,9 +12,12 @@ from attnscope.load.failures import one_line
 from attnscope.load.model import LoadedModel
 from attnscope.load.pieces import piece_texts
 from attnscope.load.quiet import quiet
+from attnscope.load.vocabulary import usable_ids
 from attnscope.load.words import unknown_word
 from attnscope.records import Tokens
 from attnscope.text import label
+
+PAD = "<pad>"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +61,38 @@ def tokens_from_ids(loaded: LoadedModel, ids: Sequence[int]) -> Tokens:
     tokenizer: Any = loaded.tokenizer
     known = set() if tokenizer is None else set(tokenizer.all_special_ids)
     return _tokens(loaded, list(ids), [one in known for one in ids])
+
+
+def any_tokens(loaded: LoadedModel, count: int) -> Tokens:
+    """So many tokens of no meaning, labelled with their positions; special ones are left out.
+
+    Raises `PromptError` when there are more than the model has positions for.
+    """
+    usable = usable_ids(loaded.model, loaded.tokenizer, vocabulary_size(loaded.model))
+    _require_length(loaded, count)
+    names = tuple(map(str, range(count)))
+    return Tokens(
+        ids=tuple(usable[place % len(usable)] for place in range(count)),
+        texts=names,
+        labels=names,
+        special=(False,) * count,
+    )
+
+
+def padded(loaded: LoadedModel, tokens: Tokens, left: int, right: int) -> Tokens:
+    """The tokens between pads, which count as special.
+
+    Raises `PromptError` when they no longer fit the model's positions.
+    """
+    _require_length(loaded, left + len(tokens) + right)
+    known = getattr(loaded.tokenizer, "pad_token_id", None)
+    pad, name = 0 if known is None else int(known), (PAD,)
+    return Tokens(
+        ids=(pad,) * left + tokens.ids + (pad,) * right,
+        texts=name * left + tokens.texts + name * right,
+        labels=name * left + tokens.labels + name * right,
+        special=(True,) * left + tokens.special + (True,) * right,
+    )
 
 
 def _tokens(loaded: LoadedModel, ids: list[int], special: list[bool]) -> Tokens:

@@ -3,22 +3,31 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import torch
+from jaxtyping import UInt8
 from torch import Tensor
 
+from attnscope.masks import Mask
 from attnscope.measure.pooling import pool_size, worst
 from attnscope.records import (
     CELL_BLOCKED,
     CELL_FUTURE_BLOCKED,
     CELL_FUTURE_SEEN,
     CELL_SEEN,
+    DIFF_BOTH,
+    DIFF_FIRST,
+    DIFF_NEITHER,
+    DIFF_SECOND,
     AttentionCall,
     MaskMap,
 )
 
 _ROWS_AT_ONCE = 512
+
+Device = torch.device | str
 
 
 class MaskMaps:
@@ -51,15 +60,45 @@ class _Seen:
     beyond_window: bool = False
 
 
+def draw(mask: Mask, tokens: int, form: str) -> MaskMap:
+    """Any mask over the same queries and keys as a map; `form` is its title."""
+    seen = _Seen()
+    pool = pool_size(tokens)
+    parts = [_pooled(cells, pool) for cells in _blocks(mask, (tokens, tokens), "cpu", seen)]
+    notes = tuple(_own_notes(seen, tokens))
+    return MaskMap(layers=(), form=form, cells=torch.cat(parts), pool=pool, notes=notes)
+
+
+def diff(one: Mask, other: Mask, tokens: int) -> tuple[UInt8[Tensor, "query key"], int]:
+    """Which cells two masks over the same tokens leave open, as `DIFF_…` bits, pooled like a map,
+    and how many differ.
+
+    Where heads differ, a cell is open when any head sees it.
+    """
+    pool, parts, differing = pool_size(tokens), [], 0
+    step = _step(pool)
+    for start in range(0, tokens, step):
+        stop = min(start + step, tokens)
+        first, second = (_open(mask, start, stop, tokens) for mask in (one, other))
+        differing += int((first != second).sum())
+        cells = torch.where(first, DIFF_FIRST, DIFF_NEITHER)
+        cells = torch.where(second, torch.where(first, DIFF_BOTH, DIFF_SECOND), cells)
+        parts.append(_pooled(cells.to(torch.uint8), pool))
+    return torch.cat(parts), differing
+
+
+def _open(mask: Mask, start: int, stop: int, keys: int) -> Tensor:
+    return mask.rows(start, stop, keys)[0].any(dim=0)
+
+
 def _draw(call: AttentionCall) -> tuple[bytes, MaskMap]:
     pool = pool_size(call.keys)
-    step = pool * max(1, _ROWS_AT_ONCE // pool)
     seen, parts = _Seen(), []
     digest = hashlib.blake2b()
-    for start in range(0, call.queries, step):
-        cells = _cells(call, start, min(start + step, call.queries), seen)
+    device, window = call.output.device, call.offered.window if call.offered else None
+    for cells in _blocks(call.mask, (call.queries, call.keys), device, seen, window):
         digest.update(cells.numpy().tobytes())
-        parts.append(worst(cells, pool) if pool > 1 else cells)
+        parts.append(_pooled(cells, pool))
     notes = tuple(_notes(call, seen))
     digest.update(repr((call.queries, call.keys, call.mask_form, notes)).encode())
     cells = torch.cat(parts)
@@ -68,28 +107,47 @@ def _draw(call: AttentionCall) -> tuple[bytes, MaskMap]:
     )
 
 
-def _cells(call: AttentionCall, start: int, stop: int, seen: _Seen) -> Tensor:
-    allowed = call.mask.rows(start, stop, call.keys, call.output.device)[0].cpu()
-    some, every = allowed.any(dim=0), allowed.all(dim=0)
-    position = torch.arange(start, stop)[:, None] + call.offset
-    key = torch.arange(call.keys)
-    future = key > position
-    seen.blind_rows += int((~some.any(dim=-1)).sum())
-    seen.heads_differ |= bool((some != every).any())
-    window = call.offered.window if call.offered else None
-    if window is not None:
-        seen.beyond_window |= bool((some & (key <= position - window)).any())
-    visible = torch.where(future, CELL_FUTURE_SEEN, CELL_SEEN) * some
-    blocked = torch.where(future, CELL_FUTURE_BLOCKED, CELL_BLOCKED) * ~every
-    return (visible | blocked).to(torch.uint8)
+def _step(pool: int) -> int:
+    return pool * max(1, _ROWS_AT_ONCE // pool)
 
 
-def _notes(call: AttentionCall, seen: _Seen) -> list[str]:
+def _pooled(cells: Tensor, pool: int) -> Tensor:
+    return worst(cells, pool) if pool > 1 else cells
+
+
+def _blocks(
+    mask: Mask, shape: tuple[int, int], device: Device, seen: _Seen, window: int | None = None
+) -> Iterator[Tensor]:
+    """The cells of a mask, a block of rows after the other; the last query meets the last key."""
+    queries, keys = shape
+    step = _step(pool_size(keys))
+    for start in range(0, queries, step):
+        stop = min(start + step, queries)
+        allowed = mask.rows(start, stop, keys, device)[0].cpu()
+        some, every = allowed.any(dim=0), allowed.all(dim=0)
+        position = torch.arange(start, stop)[:, None] + keys - queries
+        key = torch.arange(keys)
+        future = key > position
+        seen.blind_rows += int((~some.any(dim=-1)).sum())
+        seen.heads_differ |= bool((some != every).any())
+        if window is not None:
+            seen.beyond_window |= bool((some & (key <= position - window)).any())
+        visible = torch.where(future, CELL_FUTURE_SEEN, CELL_SEEN) * some
+        blocked = torch.where(future, CELL_FUTURE_BLOCKED, CELL_BLOCKED) * ~every
+        yield (visible | blocked).to(torch.uint8)
+
+
+def _own_notes(seen: _Seen, queries: int) -> list[str]:
     notes = []
     if seen.heads_differ:
         notes.append("heads differ: a cell is drawn as seen when any head sees it")
     if seen.blind_rows:
-        notes.append(f"{seen.blind_rows} of {call.queries} queries see no key at all")
+        notes.append(f"{seen.blind_rows} of {queries} queries see no key at all")
+    return notes
+
+
+def _notes(call: AttentionCall, seen: _Seen) -> list[str]:
+    notes = _own_notes(seen, call.queries)
     offered = call.offered
     if offered is None:
         return notes

@@ -18,6 +18,7 @@ from attnscope.measure.proof import ProofTally
 from attnscope.measure.roles import reason, telling
 from attnscope.measure.trace import hand_trace, head_vectors, head_view
 from attnscope.records import AttentionCall, HeadFocus, ModelInfo, Tokens, Trace, Unseen
+from attnscope.text import ranges
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,8 +69,7 @@ class RunTally:
 
     def miss(self, unseen: Unseen) -> None:
         """Note attention that was not seen; softmaxes over something else than tokens are none."""
-        size = len(self._tokens)
-        if unseen.shape is None or (len(unseen.shape) > 2 and unseen.shape[-2:] == (size, size)):
+        if unseen.over(len(self._tokens)):
             self._unchecked.append(f"{unseen.module}: {unseen.reason}")
 
     def _cannot_measure(self, call: AttentionCall) -> str | None:
@@ -129,7 +129,7 @@ class RunTally:
         if not seen or not silent:
             return []
         name = "layer" if len(silent) == 1 else "layers"
-        return [f"{name} {_ranges(silent)}: no attention was seen there"]
+        return [f"{name} {ranges(silent)}: no attention was seen there"]
 
     def _reason(self, best: HeadFocus) -> str:
         if len(self._focus) == 1:
@@ -153,7 +153,7 @@ class RunTally:
         ]
         return (
             f"{self._model.name} has no {' '.join(asked)}.",
-            f"Its attention layers are {_ranges(layers)}, with heads 0-{heads - 1}.",
+            f"Its attention layers are {ranges(layers)}, with heads 0-{heads - 1}.",
         )
 
     def _no_attention(self) -> str:
@@ -210,14 +210,3 @@ def find_query(tokens: Tokens, query: int | str | None) -> int:
 
 def _matches(wanted: int | None, value: int, count: int) -> bool:
     return wanted is None or value == (wanted + count if wanted < 0 else wanted)
-
-
-def _ranges(numbers: list[int]) -> str:
-    """0-3, 5 for [0, 1, 2, 3, 5]."""
-    runs: list[list[int]] = []
-    for number in numbers:
-        if runs and number == runs[-1][-1] + 1:
-            runs[-1].append(number)
-        else:
-            runs.append([number])
-    return ", ".join(f"{run[0]}-{run[-1]}" if len(run) > 1 else str(run[0]) for run in runs)

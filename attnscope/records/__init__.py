@@ -6,11 +6,16 @@ keys than queries (a cache), the last query is aligned with the last key.
 """
 
 from attnscope.records.calls import AttentionCall, ModelInfo, Offered, ScoreMod, Tokens, Unseen
+from attnscope.records.masks import BroadcastStep, MaskDiff, MaskTables
 from attnscope.records.results import (
     CELL_BLOCKED,
     CELL_FUTURE_BLOCKED,
     CELL_FUTURE_SEEN,
     CELL_SEEN,
+    DIFF_BOTH,
+    DIFF_FIRST,
+    DIFF_NEITHER,
+    DIFF_SECOND,
     HandTrace,
     HeadFocus,
     HeadVectors,
@@ -26,12 +31,19 @@ __all__ = [
     "CELL_FUTURE_BLOCKED",
     "CELL_FUTURE_SEEN",
     "CELL_SEEN",
+    "DIFF_BOTH",
+    "DIFF_FIRST",
+    "DIFF_NEITHER",
+    "DIFF_SECOND",
     "AttentionCall",
+    "BroadcastStep",
     "HandTrace",
     "HeadFocus",
     "HeadVectors",
     "HeadView",
+    "MaskDiff",
     "MaskMap",
+    "MaskTables",
     "ModelInfo",
     "Offered",
     "Proof",

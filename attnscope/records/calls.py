@@ -157,3 +157,7 @@ class Unseen:
     """Of the softmax's weights; None when there were none to see."""
     reason: str
     """What was not understood, in words."""
+
+    def over(self, tokens: int) -> bool:
+        """True unless it is known to be a softmax over something else than that many tokens."""
+        return self.shape is None or (len(self.shape) > 2 and self.shape[-2:] == (tokens, tokens))

@@ -18,6 +18,9 @@ CELL_SEEN, CELL_BLOCKED, CELL_FUTURE_SEEN, CELL_FUTURE_BLOCKED = 1, 2, 4, 8
 """Bits of one cell of a mask map. A cell that stands for a square of tokens is the bitwise OR of
 theirs, so its worst token is never averaged away."""
 
+DIFF_BOTH, DIFF_NEITHER, DIFF_FIRST, DIFF_SECOND = 1, 2, 4, 8
+"""Bits of one cell of two masks held against each other: which of them leave it open."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MaskMap:

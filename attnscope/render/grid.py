@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from jaxtyping import Shaped
+import torch
+from jaxtyping import Shaped, UInt8
 from rich.cells import cell_len
 from rich.text import Text
 from torch import Tensor
@@ -57,6 +58,18 @@ def tiles(
     missing = (0, columns * factor - cells.shape[1], 0, rows * factor - cells.shape[0])
     filled = pad_tensor(cells, missing)
     return filled.reshape(rows, factor, columns, factor).transpose(1, 2)
+
+
+def joined(
+    cells: UInt8[Tensor, "query key"], factor: int, bits: tuple[int, ...]
+) -> UInt8[Tensor, "row column"]:
+    """Squares of `factor` x `factor` cells as one: a bit is set where any of them has it."""
+    squares = tiles(cells, factor)
+    result = torch.zeros(squares.shape[:2], dtype=torch.uint8)
+    for bit in bits:
+        present = ((squares & bit) > 0).flatten(2).any(dim=2)
+        result |= present.to(torch.uint8) * bit
+    return result
 
 
 def label_width(tokens: Tokens, pool: int, width: int) -> int:

@@ -34,7 +34,7 @@ from attnscope.render.palette import (
     Look,
     counted,
 )
-from attnscope.text import pad
+from attnscope.text import pad, ranges
 
 BITS = (CELL_SEEN, CELL_BLOCKED, CELL_FUTURE_SEEN, CELL_FUTURE_BLOCKED)
 MEANINGS = (
@@ -56,25 +56,13 @@ def mask_table(mask: MaskMap, tokens: Tokens) -> RenderableType:
 
 def pooled(cells: UInt8[Tensor, "query key"], factor: int) -> UInt8[Tensor, "row column"]:
     """The map with `factor` x `factor` cells joined by bitwise OR: the worst one always stays."""
-    squares = grid.tiles(cells, factor)
-    joined = torch.zeros(squares.shape[:2], dtype=torch.uint8)
-    for bit in BITS:
-        present = ((squares & bit) > 0).flatten(2).any(dim=2)
-        joined |= present.to(torch.uint8) * bit
-    return joined
+    return grid.joined(cells, factor, BITS)
 
 
 def layer_ranges(layers: Iterable[int]) -> str:
     """Layers as words: `layer 2`, `layers 0–3, 5`."""
-    ranges: list[list[int]] = []
-    for layer in sorted(set(layers)):
-        if ranges and layer == ranges[-1][1] + 1:
-            ranges[-1][1] = layer
-        else:
-            ranges.append([layer, layer])
-    words = ", ".join(str(a) if a == b else f"{a}–{b}" for a, b in ranges)
-    single = len(ranges) == 1 and ranges[0][0] == ranges[0][1]
-    return f"layer {words}" if single else f"layers {words}"
+    words = ranges(layers).replace("-", "–")
+    return f"layer {words}" if words.isdigit() else f"layers {words}"
 
 
 def _draw(mask: MaskMap, tokens: Tokens, width: int, look: Look) -> RenderableType:
@@ -83,7 +71,7 @@ def _draw(mask: MaskMap, tokens: Tokens, width: int, look: Look) -> RenderableTy
     cells = pooled(mask.cells.cpu(), layout.factor)
     rows, columns = cells.shape
     align = "^" if layout.cell > 3 else ">"
-    lines = [_title(mask, look), grid.ruler(layout, columns, align)]
+    lines = [title(mask, look), grid.ruler(layout, columns, align)]
     if layout.cell > 3:
         lines.append(grid.names(tokens, layout, look, align))
     start = grid.first_query(mask.cells, mask.pool)
@@ -94,7 +82,7 @@ def _draw(mask: MaskMap, tokens: Tokens, width: int, look: Look) -> RenderableTy
         line.rstrip()
         lines.append(line)
     note = Text(look.say(grid.scale_note(layout)), style=QUIET)
-    lines += [Text(), *_legend(cells, width, look), note, _verdict(mask, tokens, look)]
+    lines += [Text(), *_legend(cells, width, look), note, verdict(mask, tokens, look)]
     lines += [Text(look.say(note), style=CAUTION) for note in mask.notes]
     return Group(*lines)
 
@@ -114,7 +102,10 @@ def _layout(mask: MaskMap, tokens: Tokens, width: int) -> grid.Layout:
     return grid.lay_out(tuple(mask.cells.shape), mask.pool, width, labels, [2, 1])
 
 
-def _title(mask: MaskMap, look: Look) -> Text:
+def title(mask: MaskMap, look: Look) -> Text:
+    """Which layers share the mask and how it arrived, or its words where no model was asked."""
+    if not mask.layers:
+        return Text(look.say(mask.form), style=STRONG)
     layers = layer_ranges(mask.layers)
     return Text.assemble((look.say(layers), STRONG), (look.say(f" · {mask.form}"), QUIET))
 
@@ -154,7 +145,7 @@ def _legend(cells: Tensor, width: int, look: Look) -> list[Text]:
     return flow(entries, "   ", width)
 
 
-def _verdict(mask: MaskMap, tokens: Tokens, look: Look) -> Text:
+def verdict(mask: MaskMap, tokens: Tokens, look: Look) -> Text:
     """What the mask says about later tokens, from the record's own cells."""
     cells = mask.cells.cpu()
     later = int(((cells & (CELL_FUTURE_SEEN | CELL_FUTURE_BLOCKED)) > 0).sum())

@@ -28,18 +28,19 @@ def trace_json(trace: Trace) -> dict[str, Any]:
     return {
         "schema": SCHEMA,
         "model": asdict(trace.model),
-        "tokens": _tokens(trace.tokens),
-        "masks": [_mask(mask) for mask in trace.masks],
-        "focus": [_finite(asdict(each)) for each in trace.focus],
+        "tokens": tokens_json(trace.tokens),
+        "masks": [mask_json(mask) for mask in trace.masks],
+        "focus": [finite(asdict(each)) for each in trace.focus],
         "head": _head(trace.view) if trace.view else None,
         "trace": _hand(trace.hand) if trace.hand else None,
         "vectors": _vectors(trace.vectors) if trace.vectors else None,
-        "proof": _finite(asdict(trace.proof)),
+        "proof": finite(asdict(trace.proof)),
         "notes": list(trace.notes),
     }
 
 
-def _tokens(tokens: Tokens) -> list[dict[str, Any]]:
+def tokens_json(tokens: Tokens) -> list[dict[str, Any]]:
+    """Each token with its index, id, text as it is, and printable label."""
     columns = zip(tokens.ids, tokens.texts, tokens.labels, tokens.special, strict=True)
     return [
         {"index": index, "id": identity, "text": text, "label": label, "special": special}
@@ -47,7 +48,8 @@ def _tokens(tokens: Tokens) -> list[dict[str, Any]]:
     ]
 
 
-def _mask(mask: MaskMap) -> dict[str, Any]:
+def mask_json(mask: MaskMap) -> dict[str, Any]:
+    """A mask as rows of 0 and 1."""
     seen = (mask.cells & (CELL_SEEN | CELL_FUTURE_SEEN)) > 0
     return {
         "layers": list(mask.layers),
@@ -65,7 +67,7 @@ def _head(view: HeadView) -> dict[str, Any]:
         "reason": view.reason,
         "verified": view.verified,
         "pool": view.pool,
-        "weights": _finite(view.weights.tolist()),
+        "weights": finite(view.weights.tolist()),
     }
 
 
@@ -75,34 +77,34 @@ def _hand(hand: HandTrace) -> dict[str, Any]:
         "layer": hand.layer,
         "head": hand.head,
         "query": hand.query_index,
-        **{name: _finite(getattr(hand, name).tolist()) for name in vectors},
-        "denominator": _finite(hand.denominator),
-        "scale": _finite(hand.scale),
-        "softcap": _finite(hand.softcap),
-        "sink": _finite(hand.sink),
-        "query_vector": _finite(hand.query.tolist()),
-        "kernel_output": _finite(hand.kernel_output.tolist()),
+        **{name: finite(getattr(hand, name).tolist()) for name in vectors},
+        "denominator": finite(hand.denominator),
+        "scale": finite(hand.scale),
+        "softcap": finite(hand.softcap),
+        "sink": finite(hand.sink),
+        "query_vector": finite(hand.query.tolist()),
+        "kernel_output": finite(hand.kernel_output.tolist()),
         "verified": hand.verified,
     }
 
 
 def _vectors(vectors: HeadVectors) -> dict[str, Any]:
     names = ("query", "key", "value", "output", "unmasked")
-    return {name: _finite(getattr(vectors, name).tolist()) for name in names}
+    return {name: finite(getattr(vectors, name).tolist()) for name in names}
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
     """The value with null for every number that JSON has no word for."""
     if isinstance(value, float):
         return value if isfinite(value) else None
     if isinstance(value, dict):
-        return {name: _finite(each) for name, each in value.items()}
+        return {name: finite(each) for name, each in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_finite(each) for each in value]
+        return [finite(each) for each in value]
     return value
 
 
 if __name__ == "__main__":
     from rich.console import Console
 
-    Console().print_json(data=_finite({"softcap": None, "sink": float("inf"), "scale": 0.125}))
+    Console().print_json(data=finite({"softcap": None, "sink": float("inf"), "scale": 0.125}))

@@ -15,10 +15,11 @@ from attnscope.declared import Declared, declare, parse_expect
 from attnscope.errors import CaptureError
 from attnscope.experiments import lengths
 from attnscope.experiments.laboratory import Laboratory
-from attnscope.experiments.subject import Cost, Subject, usable_ids
+from attnscope.experiments.subject import Cost, Subject
 from attnscope.experiments.switches import attention
 from attnscope.load import LoadedModel, LoadOptions, Progress, load
 from attnscope.load.describe import vocabulary_size
+from attnscope.load.vocabulary import usable_ids
 from attnscope.report import CheckResult
 from attnscope.verification.options import BUDGET, VerifyOptions, require_checks
 

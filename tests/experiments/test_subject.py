@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from attnscope.errors import CaptureError
-from attnscope.experiments.subject import Cost, Subject, usable_ids
+from attnscope.experiments.subject import Cost, Subject
+from attnscope.load.vocabulary import usable_ids
 from attnscope.shrink import shrink
 from tests.experiments.models import Stack, past, subject
 from tests.tiny import tiny

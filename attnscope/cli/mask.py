@@ -1,0 +1,205 @@
+"""`attnscope mask`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from attnscope.cli import options
+from attnscope.cli.options import MaskForm
+from attnscope.cli.output import Answer, deliver, require_place
+from attnscope.cli.progress import working
+from attnscope.cli.prompt import parse_ids, parse_pad, read_argument, read_prompt
+from attnscope.errors import PromptError, SelectionError
+
+if TYPE_CHECKING:
+    from attnscope.records import MaskTables, Tokens
+
+LONGEST = 16_384
+"""Positions that a mask is drawn over at most: cells are looked at one by one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Asked:
+    """What the options say, checked."""
+
+    masks: tuple[str, ...]
+    text: str | None
+    length: int | None
+    shape: tuple[int, int] | None
+
+
+def mask(  # noqa: PLR0913, PLR0917 (a command's parameters are its options)
+    mask: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[MASK]",
+            help="causal, bidirectional, sliding:W, chunked:C, prefix:P, packed:3,4,2,"
+            " padding:left:N, padding:right:N, row:I, block:I-J, first:N, combined with &, |, ~"
+            " and brackets. Not with --model or --diff.",
+        ),
+    ] = None,
+    prompt: Annotated[
+        str | None, typer.Argument(help="Words to draw it over; what a model reads.")
+    ] = None,
+    length: options.Positions = None,
+    shown: options.MaskFormOption = MaskForm.map,
+    listed: options.Listed = False,
+    diff: options.Diff = None,
+    shape: options.Shape = False,
+    batch: options.Batch = None,
+    heads: options.Heads = None,
+    model: options.OptionalModel = None,
+    file: options.File = None,
+    ids: options.Ids = None,
+    pad: options.Pad = None,
+    token_types: options.TokenTypes = None,
+    device: options.Device = "auto",
+    dtype: options.DtypeOption = options.Dtype.auto,
+    backend: options.BackendOption = options.Backend.auto,
+    weights: options.WeightsOption = options.Weights.real,
+    revision: options.Revision = None,
+    device_map: options.DeviceMap = None,
+    allow_pickle: options.AllowPickle = False,
+    trust_remote_code: options.TrustRemoteCode = False,
+    form: options.FormatOption = options.Format.table,
+    output: options.Output = None,
+    width: options.Width = None,
+) -> None:
+    """Draw any mask as a table: one in words, or those that a model's layers really receive."""
+    if output is not None:
+        require_place(output)
+    if listed and shown is not MaskForm.map:
+        raise SelectionError("--list and --form exclude each other.", "Give one of them.")
+    asked = _asked(mask, prompt, length, diff, _shape(shape, batch, heads, diff, model), model)
+    if model is None:
+        _require_model(file=file, ids=ids, pad=pad, token_types=token_types)
+        tables = _from_words(asked)
+    else:
+        loading = {
+            "model": model, "device": device, "dtype": dtype.value, "revision": revision,
+            "backend": backend.value, "device_map": device_map, "allow_pickle": allow_pickle,
+            "trust_remote_code": trust_remote_code, "weights": weights.value,
+        }  # fmt: skip
+        text = read_prompt(asked.text, file, ids)
+        numbers = None if ids is None else parse_ids(ids)
+        beside = (parse_pad(pad), None if token_types is None else parse_ids(token_types))
+        tables = _from_model(loading, replace(asked, text=text), numbers, beside)
+    deliver(_answer(tables, shown, listed=listed), form, output, width)
+
+
+def _asked(
+    mask: str | None, prompt: str | None, length: int | None,
+    diff: tuple[str, str] | None, shape: tuple[int, int] | None, model: str | None,
+) -> _Asked:  # fmt: skip
+    """Which of the two arguments is the mask, and which the text."""
+    given = [read_argument(one) for one in (mask, prompt) if one is not None]
+    masks = tuple(map(read_argument, diff or ()))
+    if not masks and model is None:
+        if not given:
+            raise SelectionError(
+                "There is no mask to draw.", 'Name one, for example "causal & padding:left:2".'
+            )
+        masks, given = (given[0],), given[1:]
+    if len(given) > 1:
+        named = "--diff names both masks" if diff else "--model has masks of its own"
+        raise SelectionError(f"{named}: only a prompt may stand beside it.", "Leave one out.")
+    if given and length is not None:
+        raise PromptError("--length and PROMPT exclude each other.", "Give one of them.")
+    if length is not None and length > LONGEST:
+        raise SelectionError(f"--length {length} is too long.", f"Draw at most {LONGEST:,}.")
+    return _Asked(masks=masks, text=given[0] if given else None, length=length, shape=shape)
+
+
+def _shape(
+    wanted: bool, batch: int | None, heads: int | None, diff: Any, model: str | None
+) -> tuple[int, int] | None:
+    if not wanted and batch is None and heads is None:
+        return None
+    if diff or model:
+        other = "--diff" if diff else "--model"
+        raise SelectionError(f"--shape and {other} exclude each other.", "Leave one out.")
+    return batch or 1, heads or 1
+
+
+def _require_model(**given: Any) -> None:
+    for name, value in given.items():
+        if value is not None:
+            raise SelectionError(
+                f"--{name.replace('_', '-')} is for what a model reads.", "Give --model too."
+            )
+
+
+def _from_words(asked: _Asked) -> MaskTables:
+    from attnscope.expressions import parse
+    from attnscope.measure import tables
+
+    expressions = [parse(text) for text in asked.masks]
+    if asked.text is not None:
+        words = asked.text.split()
+        if not words:
+            raise PromptError("The prompt is empty.", "Give at least one word.")
+        if len(words) > LONGEST:
+            raise PromptError(f"{len(words):,} words are too many.", f"Draw at most {LONGEST:,}.")
+        tokens = tables.words(words)
+    elif asked.length is not None:
+        tokens = tables.positions(asked.length)
+    else:
+        tokens = tables.fitting(expressions)
+    with working() as tell:
+        tell("drawing")
+        return tables.tables(expressions, tokens, asked.shape)
+
+
+def _from_model(
+    loading: dict[str, Any],
+    asked: _Asked,
+    numbers: list[int] | None,
+    beside: tuple[tuple[int, int], list[int] | None],
+) -> MaskTables:
+    with working() as tell:
+        tell("starting torch and transformers")
+        from attnscope import LoadOptions, api
+        from attnscope.load import load, padded
+        from attnscope.measure.tables import held_against
+
+        loaded = load(LoadOptions(**loading), tell)
+        tokens = _tokens(loaded, asked, numbers)
+        (left, right), types = beside
+        told: dict[str, tuple[int, ...]] = {}
+        if types is not None:
+            if len(types) != len(tokens):
+                raise PromptError(
+                    f"--token-types has {len(types)} numbers for {len(tokens)} tokens.",
+                    "Give one a token.",
+                )
+            told["token_type_ids"] = (0,) * left + tuple(types) + (0,) * right
+        if left or right:
+            told["attention_mask"] = (0,) * left + (1,) * len(tokens) + (0,) * right
+            tokens = padded(loaded, tokens, left, right)
+        tables = api.delivered_masks(loaded, tokens, told, progress=tell)
+        return held_against(tables, asked.masks) if asked.masks else tables
+
+
+def _tokens(loaded: Any, asked: _Asked, numbers: list[int] | None) -> Tokens:
+    from attnscope.load import any_tokens, tokenize, tokens_from_ids
+
+    if numbers is not None:
+        return tokens_from_ids(loaded, numbers)
+    if asked.length is not None:
+        return any_tokens(loaded, asked.length)
+    return tokenize(loaded, loaded.default_prompt if asked.text is None else asked.text)
+
+
+def _answer(tables: MaskTables, shown: MaskForm, *, listed: bool) -> Answer:
+    from attnscope.render.mask_json import tables_json
+    from attnscope.render.mask_page import FORMS, MaskStyle, mask_page
+
+    style = MaskStyle(form=FORMS.get(shown.value), listed=listed)
+    return Answer(
+        title="attnscope mask",
+        page=lambda: mask_page(tables, style),
+        data=lambda: tables_json(tables),
+    )
