@@ -4,19 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from types import MappingProxyType
+
+import torch
 
 from attnscope.capture import capture
 from attnscope.capture.runs import forward
-from attnscope.errors import SelectionError
+from attnscope.capture.session import OnCall, OnUnseen
+from attnscope.errors import CaptureError, SelectionError
+from attnscope.experiments.remask import compare_losses
+from attnscope.experiments.subject import subject_of
+from attnscope.expressions import parse
 from attnscope.load import LoadedModel, LoadOptions, Progress, load, tokenize
 from attnscope.load.quiet import quiet
+from attnscope.masks import everything
+from attnscope.measure.compare import ComparisonTally, multiplied
 from attnscope.measure.mask_map import MaskMaps
 from attnscope.measure.run import RunTally, Selection
-from attnscope.records import AttentionCall, MaskTables, Tokens, Trace, Unseen
+from attnscope.measure.trace import under_mask
+from attnscope.records import AttentionCall, Comparison, MaskTables, Tokens, Trace, Unseen
 from attnscope.report import Report
 from attnscope.text import ranges
 from attnscope.verification import VerifyOptions, verify_model
+
+NO_MASK, MULTIPLIED = "none", "multiplied"
+"""What `compare` may hold a model's masks against beside a mask in words."""
 
 
 def trace(
@@ -60,17 +73,28 @@ def trace_tokens(
     run = RunTally(loaded.info, tokens, selection)
     if loaded.unused_weights:
         run.note(_unused(loaded))
+    _run(loaded, tokens, run.add, run.miss, progress)
+    return run.result()
+
+
+def _run(
+    loaded: LoadedModel,
+    tokens: Tokens,
+    add: OnCall,
+    miss: OnUnseen | None,
+    progress: Progress | None,
+) -> None:
+    """One forward pass whose attention calls are measured while it runs."""
 
     def measure(call: AttentionCall) -> None:
         if progress:
             progress(f"measuring {call.module}")
-        run.add(call)
+        add(call)
 
     if progress:
         progress(f"running {loaded.info.name}")
-    with quiet(bars=False), capture(loaded.model, measure, run.miss):
+    with quiet(bars=False), capture(loaded.model, measure, miss):
         forward(loaded.model, tokens.ids)
-    return run.result()
 
 
 def delivered_masks(
@@ -102,6 +126,57 @@ def delivered_masks(
     if silent:
         notes[f"layers {ranges(silent)}: no attention was seen there"] = None
     return MaskTables(model=loaded.info, tokens=tokens, masks=masks, notes=tuple(notes))
+
+
+def compare(
+    loaded: LoadedModel,
+    tokens: Tokens,
+    against: str = "none",
+    selection: Selection | None = None,
+    *,
+    progress: Progress | None = None,
+) -> Comparison:
+    """One head, and the whole model, under its own masks and under another one.
+
+    `against` is a mask as `attnscope.expressions` reads it, `none`, or `multiplied`: scores times
+    0 and 1, the mistake. It takes the place of the masks; queries, keys and values stay.
+
+    Raises SelectionError for a mask that is not understood, CaptureError when the model fails.
+    """
+    selection, size = selection or Selection(), len(tokens)
+    _require_selection(loaded, selection)
+    wrong = against == MULTIPLIED
+    mask = everything() if against in {NO_MASK, MULTIPLIED} else parse(against).mask(size)
+    change = multiplied if wrong else partial(under_mask, mask=mask)
+    heads = ComparisonTally(change, torch.tensor(tokens.ids), loaded.info, selection)
+    _run(loaded, tokens, heads.add, None, progress)
+    head = heads.result()
+    notes = [loaded.remark] if loaded.remark else []
+    if head is None:
+        notes.append("No such head could be recomputed, so none is compared.")
+    whole = None
+    if wrong:
+        notes.append("The whole model is not run with multiplied scores: only one head is.")
+    elif size < 2:
+        notes.append("The prompt has a single token, so there is no next one to expect.")
+    else:
+        if progress:
+            progress(f"running {loaded.info.name} with another mask")
+        try:
+            with quiet(bars=False):
+                whole = compare_losses(subject_of(loaded), tokens.ids, mask, loaded.tokenizer)
+        except CaptureError as error:
+            notes.append(str(error))
+    return Comparison(
+        model=loaded.info, tokens=tokens, against=against, head=head, whole=whole,
+        notes=tuple(notes),
+    )  # fmt: skip
+
+
+def require_mask(against: str) -> None:
+    """Raise SelectionError for what `compare` cannot hold a model's masks against."""
+    if against not in {NO_MASK, MULTIPLIED}:
+        parse(against)
 
 
 def verify(

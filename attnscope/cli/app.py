@@ -11,6 +11,7 @@ import typer
 
 import attnscope
 from attnscope.cli.checks import checks, explain
+from attnscope.cli.compare import compare
 from attnscope.cli.mask import mask
 from attnscope.cli.trace import trace
 from attnscope.cli.verify_mask import verify_mask
@@ -28,6 +29,7 @@ app = typer.Typer(
 app.command()(trace)
 app.command()(verify_mask)
 app.command()(mask)
+app.command()(compare)
 app.command()(checks)
 app.command()(explain)
 

@@ -15,7 +15,7 @@ from attnscope.cli.prompt import parse_ids, parse_pad, read_argument, read_promp
 from attnscope.errors import PromptError, SelectionError
 
 if TYPE_CHECKING:
-    from attnscope.records import MaskTables, Tokens
+    from attnscope.records import MaskTables
 
 LONGEST = 16_384
 """Positions that a mask is drawn over at most: cells are looked at one by one."""
@@ -78,7 +78,7 @@ def mask(  # noqa: PLR0913, PLR0917 (a command's parameters are its options)
         _require_model(file=file, ids=ids, pad=pad, token_types=token_types)
         tables = _from_words(asked)
     else:
-        loading = {
+        loading: dict[str, Any] = {
             "model": model, "device": device, "dtype": dtype.value, "revision": revision,
             "backend": backend.value, "device_map": device_map, "allow_pickle": allow_pickle,
             "trust_remote_code": trust_remote_code, "weights": weights.value,
@@ -162,11 +162,14 @@ def _from_model(
     with working() as tell:
         tell("starting torch and transformers")
         from attnscope import LoadOptions, api
-        from attnscope.load import load, padded
+        from attnscope.load import any_tokens, load, padded, tokens_of
         from attnscope.measure.tables import held_against
 
         loaded = load(LoadOptions(**loading), tell)
-        tokens = _tokens(loaded, asked, numbers)
+        if asked.length is not None:
+            tokens = any_tokens(loaded, asked.length)
+        else:
+            tokens = tokens_of(loaded, asked.text, numbers)
         (left, right), types = beside
         told: dict[str, tuple[int, ...]] = {}
         if types is not None:
@@ -181,16 +184,6 @@ def _from_model(
             tokens = padded(loaded, tokens, left, right)
         tables = api.delivered_masks(loaded, tokens, told, progress=tell)
         return held_against(tables, asked.masks) if asked.masks else tables
-
-
-def _tokens(loaded: Any, asked: _Asked, numbers: list[int] | None) -> Tokens:
-    from attnscope.load import any_tokens, tokenize, tokens_from_ids
-
-    if numbers is not None:
-        return tokens_from_ids(loaded, numbers)
-    if asked.length is not None:
-        return any_tokens(loaded, asked.length)
-    return tokenize(loaded, loaded.default_prompt if asked.text is None else asked.text)
 
 
 def _answer(tables: MaskTables, shown: MaskForm, *, listed: bool) -> Answer:

@@ -95,6 +95,21 @@ Query = Annotated[
         rich_help_panel=_LOOK,
     ),
 ]
+Against = Annotated[
+    str,
+    typer.Option(
+        metavar="MASK",
+        help="The other mask: none, or one in words (sliding:3, prefix:2, row:2 …); multiplied:"
+        " scores times 0 and 1, a common mistake.",
+        rich_help_panel=_LOOK,
+    ),
+]
+Caveat = Annotated[
+    bool,
+    typer.Option(
+        "--caveat", help="Say what attention weights do not explain.", rich_help_panel=_LOOK
+    ),
+]
 Model = Annotated[
     str,
     typer.Option(

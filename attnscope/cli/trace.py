@@ -11,8 +11,7 @@ from attnscope.cli.prompt import parse_ids, read_argument, read_prompt
 from attnscope.errors import PromptError
 
 if TYPE_CHECKING:
-    from attnscope.load import LoadedModel
-    from attnscope.records import Tokens, Trace
+    from attnscope.records import Trace
 
 
 def trace(  # noqa: PLR0913, PLR0917 (a command's parameters are its options)
@@ -46,7 +45,7 @@ def trace(  # noqa: PLR0913, PLR0917 (a command's parameters are its options)
     with working() as tell:
         tell("starting torch and transformers")
         from attnscope import LoadOptions, Selection, trace_tokens
-        from attnscope.load import load
+        from attnscope.load import load, tokens_of
 
         loaded = load(
             LoadOptions(
@@ -61,7 +60,7 @@ def trace(  # noqa: PLR0913, PLR0917 (a command's parameters are its options)
             ),
             tell,
         )
-        tokens = _tokens(loaded, text, numbers, chat)
+        tokens = tokens_of(loaded, text, numbers, chat=chat)
         selection = Selection(layer=layer, head=head, query=query)
         result = trace_tokens(loaded, tokens, selection, progress=tell)
     deliver(_answer(result), form, output, width)
@@ -76,11 +75,3 @@ def _answer(result: Trace) -> Answer:
         page=lambda: page(result),
         data=lambda: trace_json(result),
     )
-
-
-def _tokens(loaded: LoadedModel, text: str | None, numbers: list[int] | None, chat: bool) -> Tokens:
-    from attnscope.load import tokenize, tokens_from_ids
-
-    if numbers is not None:
-        return tokens_from_ids(loaded, numbers)
-    return tokenize(loaded, loaded.default_prompt if text is None else text, chat=chat)

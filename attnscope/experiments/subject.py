@@ -13,6 +13,9 @@ from torch import Tensor, nn
 from attnscope.capture.runs import failed
 from attnscope.errors import AttnscopeError, CaptureError
 from attnscope.experiments.ways import ASIDE, WAYS
+from attnscope.load import LoadedModel
+from attnscope.load.describe import vocabulary_size
+from attnscope.load.vocabulary import usable_ids
 
 CACHES = ("past_key_values", "cache_params", "state")
 """What models call the cache that they take and return; the first that a model takes counts."""
@@ -125,3 +128,10 @@ class Subject:
         step = torch.randint(1, size, ids.shape, generator=generator)
         other = self.vocabulary[(place + step) % size]
         return torch.where(other == ids, self.vocabulary[(place + step + 1) % size], other)
+
+
+def subject_of(loaded: LoadedModel, cost: Cost | None = None) -> Subject:
+    """A loaded model as a subject."""
+    rows = vocabulary_size(loaded.model)
+    usable = usable_ids(loaded.model, loaded.tokenizer, rows)
+    return Subject(loaded.model, usable, cost or Cost(lambda forwards: None))

@@ -3,7 +3,7 @@
 from attnscope.load.model import LoadedModel, Progress, load
 from attnscope.load.options import LoadOptions
 from attnscope.load.source import BUNDLED
-from attnscope.load.tokens import any_tokens, padded, tokenize, tokens_from_ids
+from attnscope.load.tokens import any_tokens, padded, tokenize, tokens_from_ids, tokens_of
 
 __all__ = [
     "BUNDLED",
@@ -15,4 +15,5 @@ __all__ = [
     "padded",
     "tokenize",
     "tokens_from_ids",
+    "tokens_of",
 ]

@@ -52,6 +52,18 @@ def tokenize(loaded: LoadedModel, prompt: str, *, chat: bool = False) -> Tokens:
     return _tokens(loaded, encoded.ids, encoded.special)
 
 
+def tokens_of(
+    loaded: LoadedModel, text: str | None, ids: Sequence[int] | None, *, chat: bool = False
+) -> Tokens:
+    """Ids where they are given, else a text, else the prompt that suits the model.
+
+    Raises `PromptError` as `tokenize` and `tokens_from_ids` do.
+    """
+    if ids is not None:
+        return tokens_from_ids(loaded, ids)
+    return tokenize(loaded, loaded.default_prompt if text is None else text, chat=chat)
+
+
 def tokens_from_ids(loaded: LoadedModel, ids: Sequence[int]) -> Tokens:
     """Tokens from vocabulary indices, none added; without a tokenizer their texts are the ids.
 

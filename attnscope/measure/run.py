@@ -7,7 +7,7 @@ is kept, for its heatmap and hand trace.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 
@@ -16,7 +16,7 @@ from attnscope.measure.focus import tally
 from attnscope.measure.mask_map import MaskMaps
 from attnscope.measure.proof import ProofTally
 from attnscope.measure.roles import reason, telling
-from attnscope.measure.trace import hand_trace, head_vectors, head_view
+from attnscope.measure.trace import hand_trace, head_vectors, head_view, kept
 from attnscope.records import AttentionCall, HeadFocus, ModelInfo, Tokens, Trace, Unseen
 from attnscope.text import ranges
 
@@ -31,6 +31,10 @@ class Selection:
     """Query head, from 0; negative counts from the last."""
     query: int | str | None = None
     """A position (negative counts from the end) or a token's text; by default the last token."""
+
+    def wants(self, layer: int, head: int, layers: int, heads: int) -> bool:
+        """True for a head that may be chosen, out of so many layers and heads."""
+        return _matches(self.layer, layer, layers) and _matches(self.head, head, heads)
 
 
 class RunTally:
@@ -81,17 +85,16 @@ class RunTally:
         return None
 
     def _consider(self, call: AttentionCall, heads: tuple[HeadFocus, ...]) -> None:
-        wanted = [head for head in heads if self._asked_for(head, len(heads))]
+        wanted = [
+            head
+            for head in heads
+            if self._selection.wants(head.layer, head.head, self._model.layers, len(heads))
+        ]
         if not wanted:
             return
         best = max(wanted, key=telling)
         if self._best is None or telling(best) > telling(self._best[1]):
-            self._best = (_kept(call), best)
-
-    def _asked_for(self, head: HeadFocus, heads: int) -> bool:
-        return _matches(self._selection.layer, head.layer, self._model.layers) and _matches(
-            self._selection.head, head.head, heads
-        )
+            self._best = (kept(call), best)
 
     def result(self) -> Trace:
         """The whole trace.
@@ -163,21 +166,6 @@ class RunTally:
             f"The config of {self._model.architecture} names {self._model.heads} heads, but no"
             " attention call was seen: nothing was checked."
         )
-
-
-def _kept(call: AttentionCall) -> AttentionCall:
-    """A call that survives what the model does to its activations next; masks stay as they are.
-
-    Weights are dropped where they can be made again.
-    """
-    return replace(
-        call,
-        query=None if call.query is None else call.query.clone(),
-        key=None if call.key is None else call.key.clone(),
-        value=call.value.clone(),
-        output=call.output.clone(),
-        weights=call.weights if call.query is None else None,
-    )
 
 
 def find_query(tokens: Tokens, query: int | str | None) -> int:

@@ -8,7 +8,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from attnscope.masks import PENALTY, Mask, everything
+from attnscope.masks import PENALTY, Mask, dense, everything
 from attnscope.measure.attention import bias_at, output_rows, score_rows, weight_rows
 from attnscope.measure.pooling import pool_size, sums
 from attnscope.records import AttentionCall, HandTrace, HeadFocus, HeadVectors, HeadView
@@ -17,6 +17,21 @@ _ROWS_AT_ONCE = 1024
 READABLE_TOKENS = 12
 READABLE_NUMBERS = 8
 """Up to so many tokens and numbers a vector, all vectors of a head are shown."""
+
+
+def kept(call: AttentionCall) -> AttentionCall:
+    """A call that survives what the model does to its activations next; masks stay as they are.
+
+    Weights are dropped where they can be made again.
+    """
+    return replace(
+        call,
+        query=None if call.query is None else call.query.clone(),
+        key=None if call.key is None else call.key.clone(),
+        value=call.value.clone(),
+        output=call.output.clone(),
+        weights=call.weights if call.query is None else None,
+    )
 
 
 def one_head(call: AttentionCall, head: int) -> AttentionCall:
@@ -45,6 +60,16 @@ def one_head(call: AttentionCall, head: int) -> AttentionCall:
         output=call.output[:, head : head + 1],
         weights=cut(call.weights),
     )
+
+
+def under_mask(call: AttentionCall, mask: Mask) -> AttentionCall:
+    """The same queries, keys and values under another mask, as if the kernel were handed it.
+
+    Of added terms only what closes cells goes; position biases stay.
+    """
+    mask = dense(mask.rows(0, call.queries, call.keys).to(call.output.device))
+    bias = tuple(term.masked_fill(term <= PENALTY, 0.0) for term in call.bias)
+    return replace(call, mask=mask, bias=bias, mask_form="another mask", weights=None)
 
 
 def head_view(call: AttentionCall, focus: HeadFocus, reason: str) -> HeadView:
@@ -122,9 +147,7 @@ def head_vectors(call: AttentionCall, head: int) -> HeadVectors | None:
     if max(call.query.shape[-1], call.value.shape[-1]) > READABLE_NUMBERS:
         return None
     single = one_head(call, head)
-    # only what closes cells goes; position biases stay
-    bias = tuple(term.masked_fill(term <= PENALTY, 0.0) for term in single.bias)
-    unmasked = replace(single, mask=everything(), bias=bias)
+    unmasked = under_mask(single, everything())
     return HeadVectors(
         query=_rows(single.query),
         key=_rows(single.key),

@@ -6,6 +6,7 @@ keys than queries (a cache), the last query is aligned with the last key.
 """
 
 from attnscope.records.calls import AttentionCall, ModelInfo, Offered, ScoreMod, Tokens, Unseen
+from attnscope.records.comparison import Comparison, Guess, HeadComparison, Leak, LossComparison
 from attnscope.records.masks import BroadcastStep, MaskDiff, MaskTables
 from attnscope.records.results import (
     CELL_BLOCKED,
@@ -37,10 +38,15 @@ __all__ = [
     "DIFF_SECOND",
     "AttentionCall",
     "BroadcastStep",
+    "Comparison",
+    "Guess",
     "HandTrace",
+    "HeadComparison",
     "HeadFocus",
     "HeadVectors",
     "HeadView",
+    "Leak",
+    "LossComparison",
     "MaskDiff",
     "MaskMap",
     "MaskTables",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import isfinite
 
 import torch
@@ -12,7 +13,9 @@ from torch import Tensor
 
 from attnscope.records import HeadView, Tokens
 from attnscope.render import grid
+from attnscope.render.columns import GAP, columns
 from attnscope.render.flow import flow
+from attnscope.render.hanging import hanging
 from attnscope.render.palette import (
     BAD,
     CAUTION,
@@ -33,7 +36,17 @@ TEXTBOOK = 12
 
 def heatmap(view: HeadView, tokens: Tokens) -> RenderableType:
     """One head's weights, one row a query; weight on later tokens is painted loudly."""
-    return Fitted(lambda width, look: _draw(view, tokens, width, look))
+    return heatmaps((view,), tokens)
+
+
+def heatmaps(
+    views: Sequence[HeadView], tokens: Tokens, titles: Sequence[str] = ()
+) -> RenderableType:
+    """Several heads' weights over the same tokens, side by side where they fit.
+
+    Each stands under its layer, head and reason, or under the title that it is given.
+    """
+    return Fitted(lambda width, look: _draw(views, tokens, titles, (width, look)))
 
 
 def pooled(
@@ -49,12 +62,50 @@ def pooled(
     return totals / rows[:, None], future
 
 
-def _draw(view: HeadView, tokens: Tokens, width: int, look: Look) -> RenderableType:
+def _draw(
+    views: Sequence[HeadView], tokens: Tokens, titles: Sequence[str], fitted: tuple[int, Look]
+) -> RenderableType:
+    width, look = fitted
     tokens = look.read(tokens)
-    layout = _layout(view, tokens, width)
+    each, beside = _room(views[0], tokens, width, len(views))
+    layouts = [_layout(view, tokens, each) for view in views]
+    blocks = [
+        _titled(view, titles[place] if titles else None, each, look)
+        + _rows(view, tokens, layout, look)
+        for place, (view, layout) in enumerate(zip(views, layouts, strict=True))
+    ]
+    note = Text(look.say(grid.scale_note(layouts[0])), style=QUIET)
+    lines = [*columns(blocks, width, beside), Text(), *_scale(layouts[0], width, look), note]
+    for view in views:
+        if bool(view.future.any()):
+            lines.append(_leak(view, tokens, grid.first_query(view.weights, view.pool), look))
+    return Group(*lines)
+
+
+def _room(view: HeadView, tokens: Tokens, width: int, count: int) -> tuple[int, int]:
+    """Terminal cells for each of `count` heatmaps, and how many stand side by side.
+
+    As many as take no detail away from a single one.
+    """
+    alone = _layout(view, tokens, width)
+    for beside in range(count, 1, -1):
+        each = (width - GAP * (beside - 1)) // beside
+        layout = _layout(view, tokens, each)
+        if (layout.cell, layout.factor) == (alone.cell, alone.factor):
+            return each, beside
+    return width, 1
+
+
+def _titled(view: HeadView, title: str | None, width: int, look: Look) -> list[Text]:
+    if title is None:
+        return _title(view, width, look)
+    return [*hanging(Text(), look.say(title), width, STRONG)]
+
+
+def _rows(view: HeadView, tokens: Tokens, layout: grid.Layout, look: Look) -> list[Text]:
     start = grid.first_query(view.weights, view.pool)
     weights, future = pooled(view, layout.factor, len(tokens) - start)
-    lines = [*_title(view, look), grid.ruler(layout, weights.shape[1])]
+    lines = [grid.ruler(layout, weights.shape[1])]
     if layout.cell == DECIMALS:
         lines.append(grid.names(tokens, layout, look))
     for row in range(weights.shape[0]):
@@ -62,11 +113,7 @@ def _draw(view: HeadView, tokens: Tokens, width: int, look: Look) -> RenderableT
         for weight, later in zip(weights[row].tolist(), future[row].tolist(), strict=True):
             line.append_text(_cell(weight, later, layout.cell, look))
         lines.append(line)
-    note = Text(look.say(grid.scale_note(layout)), style=QUIET)
-    lines += [Text(), *_scale(layout, width, look), note]
-    if bool(view.future.any()):
-        lines.append(_leak(view, tokens, start, look))
-    return Group(*lines)
+    return lines
 
 
 def _layout(view: HeadView, tokens: Tokens, width: int) -> grid.Layout:
@@ -82,7 +129,7 @@ def _layout(view: HeadView, tokens: Tokens, width: int) -> grid.Layout:
     return grid.lay_out(shape, view.pool, width, labels, [PERCENT, 2, 1])
 
 
-def _title(view: HeadView, look: Look) -> list[Text]:
+def _title(view: HeadView, width: int, look: Look) -> list[Text]:
     title = Text(f"layer {view.layer}, head {view.head}", style=STRONG)
     if view.verified:
         title.append(look.say(" · verified"), style=f"not bold {GOOD}")
@@ -90,7 +137,7 @@ def _title(view: HeadView, look: Look) -> list[Text]:
         known = isfinite(view.difference)
         size = f"difference {view.difference:.1e}" if known else "nothing to compare with"
         title.append(look.say(f" · not verified ({size})"), style=CAUTION)
-    return [title, Text(look.say(view.reason), style=QUIET)]
+    return [title, *hanging(Text(), look.say(view.reason), width, QUIET)]
 
 
 def _cell(weight: float, later: bool, width: int, look: Look) -> Text:

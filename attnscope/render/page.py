@@ -20,33 +20,33 @@ from attnscope.render.vectors import vectors
 
 def page(trace: Trace) -> RenderableType:
     """Six sections: model and tokens, mask, focus map, heatmap, hand trace, proof; then notes."""
-    parts: list[RenderableType] = [_rule("1  Model and tokens"), header(trace.model, trace.tokens)]
+    parts: list[RenderableType] = [rule("1  Model and tokens"), header(trace.model, trace.tokens)]
     if trace.focus or trace.masks or trace.view:
         parts += _attention(trace)
     else:
         words = "Nothing was checked: no attention was seen, so there is no mask and no weight."
-        parts += [_rule("Attention"), _remark(words, CAUTION)]
+        parts += [rule("Attention"), remark(words, CAUTION)]
     if trace.notes:
-        parts += [_rule("Notes"), *(_remark(note, "") for note in trace.notes)]
+        parts += [rule("Notes"), *(remark(note, "") for note in trace.notes)]
     return Group(*parts)
 
 
 def _attention(trace: Trace) -> list[RenderableType]:
-    parts: list[RenderableType] = [_rule("2  Mask: who may see whom")]
+    parts: list[RenderableType] = [rule("2  Mask: who may see whom")]
     parts += _apart([mask_table(mask, trace.tokens) for mask in trace.masks])
     if not trace.masks:
-        parts.append(_remark("No mask could be recorded.", CAUTION))
-    parts.append(_rule("3  Focus: where each head looks"))
-    missing = _remark("No head's weights could be recorded.", CAUTION)
+        parts.append(remark("No mask could be recorded.", CAUTION))
+    parts.append(rule("3  Focus: where each head looks"))
+    missing = remark("No head's weights could be recorded.", CAUTION)
     parts.append(focus_map(trace.focus) if trace.focus else missing)
-    parts.append(_rule("4  Heatmap: one head's weights"))
+    parts.append(rule("4  Heatmap: one head's weights"))
     parts.append(heatmap(trace.view, trace.tokens) if trace.view else missing)
-    parts.append(_rule("5  Hand trace: one query, step by step"))
-    missing = _remark("Could not be recomputed for this model.", CAUTION)
+    parts.append(rule("5  Hand trace: one query, step by step"))
+    missing = remark("Could not be recomputed for this model.", CAUTION)
     parts.append(hand_trace(trace.hand, trace.tokens) if trace.hand else missing)
     if trace.vectors:
         parts += [Text(), vectors(trace.vectors, trace.tokens)]
-    return [*parts, _rule("6  Proof"), proof(trace)]
+    return [*parts, rule("6  Proof"), proof(trace)]
 
 
 def _apart(parts: Iterable[RenderableType]) -> list[RenderableType]:
@@ -57,11 +57,12 @@ def _apart(parts: Iterable[RenderableType]) -> list[RenderableType]:
     return spaced
 
 
-def _remark(words: str, style: str) -> RenderableType:
+def remark(words: str, style: str) -> RenderableType:
+    """A sentence, in the glyphs that the terminal has."""
     return Fitted(lambda _width, look: Text(look.say(words), style=style))
 
 
-def _rule(title: str) -> RenderableType:
+def rule(title: str) -> RenderableType:
     """A section's title with a line to the right edge, set off by empty lines."""
     return Fitted(lambda width, look: _line(title, width, look))
 

@@ -9,14 +9,13 @@ from rich.text import Text
 from torch import Tensor
 
 from attnscope.records import HeadVectors, Tokens
+from attnscope.render.columns import columns
 from attnscope.render.key_table import number
 from attnscope.render.palette import QUIET, STRONG, Fitted, Look
 from attnscope.text import fit, pad
 
 LABEL = 8
 """Largest width of a token's label, in terminal cells."""
-GAP = 4
-"""Terminal cells between two matrices."""
 FEW = 4
 """Matrices stand side by side at most so many a line."""
 
@@ -29,7 +28,7 @@ def vectors(head: HeadVectors, tokens: Tokens) -> RenderableType:
 def _draw(head: HeadVectors, tokens: Tokens, width: int, look: Look) -> RenderableType:
     labels = look.read(tokens).labels
     blocks = [
-        _block(title, values, labels, look)
+        matrix(title, values, labels, look)
         for title, values in (
             ("queries", head.query),
             ("keys", head.key),
@@ -38,39 +37,20 @@ def _draw(head: HeadVectors, tokens: Tokens, width: int, look: Look) -> Renderab
             ("outputs without the mask", head.unmasked),
         )
     ]
-    lines: list[RenderableType] = []
-    for band in _bands(blocks, width):
-        lines += [Text(), *_side_by_side(band)]
-    return Group(*lines[1:])
+    return Group(*columns(blocks, width, FEW))
 
 
-def _block(
+def matrix(
     title: str, values: Float[Tensor, "token number"], labels: tuple[str, ...], look: Look
 ) -> list[Text]:
+    """One row of numbers a token under a title, as lines."""
     room = min(LABEL, max(cell_len(label) for label in labels))
     lines = [Text(title, style=STRONG)]
     for position, row in enumerate(values.tolist()):
         name = pad(fit(labels[position], room, look.glyphs.ellipsis), room)
         numbers = " ".join(number(value).rjust(7) for value in row)
         lines.append(Text.assemble((f"{position:>2} {name} ", QUIET), numbers))
-    width = max(line.cell_len for line in lines)
-    for line in lines:
-        line.append(" " * (width - line.cell_len))
     return lines
-
-
-def _bands(blocks: list[list[Text]], width: int) -> list[list[list[Text]]]:
-    """The blocks in rows of as many as fit, filled evenly: five as 3 and 2, not 4 and 1."""
-    size = max(block[0].cell_len for block in blocks) + GAP
-    most = max(1, min(FEW, (width + GAP) // size))
-    rows = -(-len(blocks) // most)
-    each = -(-len(blocks) // rows)
-    return [blocks[start : start + each] for start in range(0, len(blocks), each)]
-
-
-def _side_by_side(blocks: list[list[Text]]) -> list[Text]:
-    gap = Text(" " * GAP)
-    return [gap.join(parts) for parts in zip(*blocks, strict=True)]
 
 
 if __name__ == "__main__":

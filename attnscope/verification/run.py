@@ -15,11 +15,9 @@ from attnscope.declared import Declared, declare, parse_expect
 from attnscope.errors import CaptureError
 from attnscope.experiments import lengths
 from attnscope.experiments.laboratory import Laboratory
-from attnscope.experiments.subject import Cost, Subject
+from attnscope.experiments.subject import Cost, Subject, subject_of
 from attnscope.experiments.switches import attention
 from attnscope.load import LoadedModel, LoadOptions, Progress, load
-from attnscope.load.describe import vocabulary_size
-from attnscope.load.vocabulary import usable_ids
 from attnscope.report import CheckResult
 from attnscope.verification.options import BUDGET, VerifyOptions, require_checks
 
@@ -121,12 +119,6 @@ def _require_numbers(loaded: LoadedModel) -> None:
                 f"The weights of {loaded.info.name} hold NaN, first in {name}.",
                 "Nothing can be judged before they are repaired.",
             )
-
-
-def subject_of(loaded: LoadedModel, cost: Cost) -> Subject:
-    """A loaded model as a subject."""
-    rows = vocabulary_size(loaded.model)
-    return Subject(loaded.model, usable_ids(loaded.model, loaded.tokenizer, rows), cost)
 
 
 @contextmanager

@@ -7,11 +7,12 @@ from dataclasses import replace
 
 from attnscope.checks import CHECKS, find
 from attnscope.conditions import CONDITIONS
+from attnscope.experiments.subject import subject_of
 from attnscope.load import tokens_from_ids
 from attnscope.report import Outcome, Report
 from attnscope.verification import reproducer
 from attnscope.verification.options import named
-from attnscope.verification.run import Run, subject_of
+from attnscope.verification.run import Run
 
 
 def summarise(run: Run) -> Report:

@@ -1,0 +1,70 @@
+"""`attnscope compare`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from attnscope.cli import options
+from attnscope.cli.output import Answer, deliver, require_place
+from attnscope.cli.progress import working
+from attnscope.cli.prompt import parse_ids, read_argument, read_prompt
+
+if TYPE_CHECKING:
+    from attnscope.records import Comparison
+
+
+def compare(  # noqa: PLR0913, PLR0917 (a command's parameters are its options)
+    prompt: options.Prompt = None,
+    file: options.File = None,
+    ids: options.Ids = None,
+    against: options.Against = "none",
+    layer: options.Layer = None,
+    head: options.Head = None,
+    caveat: options.Caveat = False,
+    model: options.Model = "fable",
+    device: options.Device = "auto",
+    dtype: options.DtypeOption = options.Dtype.auto,
+    backend: options.BackendOption = options.Backend.auto,
+    weights: options.WeightsOption = options.Weights.real,
+    revision: options.Revision = None,
+    device_map: options.DeviceMap = None,
+    allow_pickle: options.AllowPickle = False,
+    trust_remote_code: options.TrustRemoteCode = False,
+    form: options.FormatOption = options.Format.table,
+    output: options.Output = None,
+    width: options.Width = None,
+) -> None:
+    """Standard against masked attention: one head, and the whole model, with and without a mask."""
+    if output is not None:
+        require_place(output)
+    text = read_prompt(prompt, file, ids)
+    numbers = None if ids is None else parse_ids(ids)
+    other = read_argument(against).strip()
+    loading: dict[str, Any] = {
+        "model": model, "device": device, "dtype": dtype.value, "revision": revision,
+        "backend": backend.value, "device_map": device_map, "allow_pickle": allow_pickle,
+        "trust_remote_code": trust_remote_code, "weights": weights.value,
+    }  # fmt: skip
+    with working() as tell:
+        tell("starting torch and transformers")
+        from attnscope import LoadOptions, Selection, api
+        from attnscope.load import load, tokens_of
+
+        api.require_mask(other)
+        loaded = load(LoadOptions(**loading), tell)
+        tokens = tokens_of(loaded, text, numbers)
+        result = api.compare(
+            loaded, tokens, other, Selection(layer=layer, head=head), progress=tell
+        )
+    deliver(_answer(result, with_caveat=caveat), form, output, width)
+
+
+def _answer(result: Comparison, *, with_caveat: bool) -> Answer:
+    from attnscope.render.comparison import comparison_page
+    from attnscope.render.comparison_json import comparison_json
+
+    return Answer(
+        title=f"attnscope compare --model {result.model.name}",
+        page=lambda: comparison_page(result, with_caveat=with_caveat),
+        data=lambda: comparison_json(result),
+    )
