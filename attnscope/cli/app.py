@@ -12,6 +12,7 @@ import typer
 import attnscope
 from attnscope.cli.checks import checks, explain
 from attnscope.cli.compare import compare
+from attnscope.cli.generate import generate
 from attnscope.cli.mask import mask
 from attnscope.cli.trace import trace
 from attnscope.cli.verify_mask import verify_mask
@@ -30,6 +31,7 @@ app.command()(trace)
 app.command()(verify_mask)
 app.command()(mask)
 app.command()(compare)
+app.command()(generate)
 app.command()(checks)
 app.command()(explain)
 

@@ -47,13 +47,13 @@ def compare(  # noqa: PLR0913, PLR0917 (a command's parameters are its options)
     }  # fmt: skip
     with working() as tell:
         tell("starting torch and transformers")
-        from attnscope import LoadOptions, Selection, api
+        from attnscope import LoadOptions, Selection, lessons
         from attnscope.load import load, tokens_of
 
-        api.require_mask(other)
+        lessons.require_mask(other)
         loaded = load(LoadOptions(**loading), tell)
         tokens = tokens_of(loaded, text, numbers)
-        result = api.compare(
+        result = lessons.compare(
             loaded, tokens, other, Selection(layer=layer, head=head), progress=tell
         )
     deliver(_answer(result, with_caveat=caveat), form, output, width)

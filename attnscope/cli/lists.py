@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from attnscope.cli.options import Backend
@@ -39,6 +40,23 @@ def parse_words(texts: Sequence[str] | None, option: str) -> tuple[str, ...]:
     if texts and not words:
         raise SelectionError(f"{option} is empty.", "Run `attnscope checks` for the codes.")
     return tuple(word.upper() if word.lower().startswith("atn") else word.lower() for word in words)
+
+
+def parse_heads(text: str | None) -> tuple[int, ...] | None:
+    """Heads from a list such as 0,3,7; None where none is given.
+
+    Raises SelectionError for anything else.
+    """
+    if text is None:
+        return None
+    parts = _split([text])
+    wrong = [part for part in parts if not re.fullmatch(r"[+-]?[0-9]{1,6}", part)]
+    if wrong or not parts:
+        raise SelectionError(
+            f"--head takes numbers such as 0,3,7, not {(wrong or [text])[0][:40]!r}.",
+            "Count from 0, or from -1 for the last.",
+        )
+    return tuple(dict.fromkeys(int(part) for part in parts))
 
 
 def require_length(length: int | None, prompt: str | None, ids: str | None) -> None:

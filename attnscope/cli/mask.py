@@ -161,7 +161,7 @@ def _from_model(
 ) -> MaskTables:
     with working() as tell:
         tell("starting torch and transformers")
-        from attnscope import LoadOptions, api
+        from attnscope import LoadOptions, lessons
         from attnscope.load import any_tokens, load, padded, tokens_of
         from attnscope.measure.tables import held_against
 
@@ -182,7 +182,7 @@ def _from_model(
         if left or right:
             told["attention_mask"] = (0,) * left + (1,) * len(tokens) + (0,) * right
             tokens = padded(loaded, tokens, left, right)
-        tables = api.delivered_masks(loaded, tokens, told, progress=tell)
+        tables = lessons.delivered_masks(loaded, tokens, told, progress=tell)
         return held_against(tables, asked.masks) if asked.masks else tables
 
 

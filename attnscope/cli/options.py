@@ -88,11 +88,54 @@ Layer = Annotated[
     ),
 ]
 Head = Layer
+HeadList = Annotated[
+    str | None,
+    typer.Option(
+        "--head",
+        metavar="HEAD,…",
+        help="From 0, or -1 for the last; several, as 0,3,7, are drawn side by side.",
+        rich_help_panel=_LOOK,
+    ),
+]
 Query = Annotated[
     str | None,
     typer.Option(
         help="Position from 0, -1 for the last, or a token; by default the last.",
         rich_help_panel=_LOOK,
+    ),
+]
+Steps = Annotated[
+    int,
+    typer.Option(min=1, max=10_000, help="Tokens to write.", rich_help_panel=_LOOK),
+]
+Top = Annotated[
+    int,
+    typer.Option(min=1, max=50, help="Candidates to show at each step.", rich_help_panel=_LOOK),
+]
+CheatOption = Annotated[
+    bool,
+    typer.Option(
+        "--cheat",
+        help="Read a given continuation with every mask taken away, and see what that is worth.",
+        rich_help_panel=_LOOK,
+    ),
+]
+Continuation = Annotated[
+    str | None,
+    typer.Option(
+        metavar="TEXT",
+        help="The continuation for --cheat; by default the prompt's last --steps tokens.",
+        rich_help_panel=_LOOK,
+    ),
+]
+Delay = Annotated[
+    float | None,
+    typer.Option(
+        min=0.0,
+        max=60.0,
+        metavar="SECONDS",
+        help="In a terminal, first show the steps one after the other, so long each.",
+        rich_help_panel=_OUTPUT,
     ),
 ]
 Against = Annotated[

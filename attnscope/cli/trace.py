@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from attnscope.cli import options
+from attnscope.cli.lists import parse_heads
 from attnscope.cli.output import Answer, deliver, require_place
 from attnscope.cli.progress import working
 from attnscope.cli.prompt import parse_ids, read_argument, read_prompt
@@ -20,8 +21,9 @@ def trace(  # noqa: PLR0913, PLR0917 (a command's parameters are its options)
     ids: options.Ids = None,
     chat: options.Chat = False,
     layer: options.Layer = None,
-    head: options.Head = None,
+    head: options.HeadList = None,
     query: options.Query = None,
+    caveat: options.Caveat = False,
     model: options.Model = "fable",
     device: options.Device = "auto",
     dtype: options.DtypeOption = options.Dtype.auto,
@@ -41,6 +43,7 @@ def trace(  # noqa: PLR0913, PLR0917 (a command's parameters are its options)
     if chat and ids is not None:
         raise PromptError("--chat and --ids exclude each other.", "Give one of them.")
     query = None if query is None else read_argument(query)
+    heads = parse_heads(head)
     numbers = parse_ids(ids) if ids is not None else None
     with working() as tell:
         tell("starting torch and transformers")
@@ -61,17 +64,17 @@ def trace(  # noqa: PLR0913, PLR0917 (a command's parameters are its options)
             tell,
         )
         tokens = tokens_of(loaded, text, numbers, chat=chat)
-        selection = Selection(layer=layer, head=head, query=query)
+        selection = Selection(layer=layer, head=heads, query=query)
         result = trace_tokens(loaded, tokens, selection, progress=tell)
-    deliver(_answer(result), form, output, width)
+    deliver(_answer(result, with_caveat=caveat), form, output, width)
 
 
-def _answer(result: Trace) -> Answer:
+def _answer(result: Trace, *, with_caveat: bool) -> Answer:
     from attnscope.render.page import page
     from attnscope.render.trace_json import trace_json
 
     return Answer(
         title=f"attnscope trace --model {result.model.name}",
-        page=lambda: page(result),
+        page=lambda: page(result, with_caveat=with_caveat),
         data=lambda: trace_json(result),
     )

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -89,23 +90,29 @@ class Subject:
         store = getattr(output, self.cache_name, None) if self.cache_name else None
         return Ran(output.logits.detach(), store)
 
+    @contextmanager
+    def running(self, tokens: int) -> Iterator[None]:
+        """Without gradients; what the model raises becomes a CaptureError with its reason."""
+        try:
+            with torch.no_grad():
+                yield
+        except AttnscopeError:
+            raise
+        except torch.OutOfMemoryError as error:
+            raise CaptureError(
+                f"Out of memory on {self.device} with {tokens} tokens.",
+                "Read fewer tokens, or use --dtype bfloat16 or --device cpu.",
+            ) from error
+        except Exception as error:  # whatever a model's own code raises
+            raise CaptureError(failed(self.model, error)) from error
+
     def run(self, key: str, ids: Tensor, aside: Tensor) -> Tensor:
         """The logits of `ids` (1, token) in a condition, shape (token, vocab).
 
         Raises CaptureError, with the library's own reason, when it cannot be run.
         """
-        try:
-            with torch.no_grad():
-                logits = WAYS[key](self, ids.to(self.device), aside.to(self.device))[0]
-        except AttnscopeError:
-            raise
-        except torch.OutOfMemoryError as error:
-            raise CaptureError(
-                f"Out of memory on {self.device} with {ids.shape[1]} tokens.",
-                "Use a smaller --length, --dtype bfloat16 or --device cpu.",
-            ) from error
-        except Exception as error:  # whatever a model's own code raises
-            raise CaptureError(failed(self.model, error)) from error
+        with self.running(ids.shape[1]):
+            logits: Tensor = WAYS[key](self, ids.to(self.device), aside.to(self.device))[0]
         if len(logits) != ids.shape[1]:
             raise CaptureError(f"it gave logits for {len(logits)} of {ids.shape[1]} tokens")
         return logits

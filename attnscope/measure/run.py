@@ -17,7 +17,7 @@ from attnscope.measure.mask_map import MaskMaps
 from attnscope.measure.proof import ProofTally
 from attnscope.measure.roles import reason, telling
 from attnscope.measure.trace import hand_trace, head_vectors, head_view, kept
-from attnscope.records import AttentionCall, HeadFocus, ModelInfo, Tokens, Trace, Unseen
+from attnscope.records import AttentionCall, HeadFocus, HeadView, ModelInfo, Tokens, Trace, Unseen
 from attnscope.text import ranges
 
 
@@ -27,14 +27,28 @@ class Selection:
 
     layer: int | None = None
     """Decoder layer, from 0; negative counts from the last."""
-    head: int | None = None
-    """Query head, from 0; negative counts from the last."""
+    head: int | tuple[int, ...] | None = None
+    """Query head, from 0; negative counts from the last. Of several, the first is traced by hand.
+    """
     query: int | str | None = None
     """A position (negative counts from the end) or a token's text; by default the last token."""
 
     def wants(self, layer: int, head: int, layers: int, heads: int) -> bool:
         """True for a head that may be chosen, out of so many layers and heads."""
-        return _matches(self.layer, layer, layers) and _matches(self.head, head, heads)
+        return _matches(self.layer, layer, layers) and (
+            not self.heads or head in self.places(heads)
+        )
+
+    @property
+    def heads(self) -> tuple[int, ...]:
+        """The heads that are asked for; none where the choice is free."""
+        if self.head is None:
+            return ()
+        return self.head if isinstance(self.head, tuple) else (self.head,)
+
+    def places(self, heads: int) -> tuple[int, ...]:
+        """The heads that are asked for, counted from the first of so many."""
+        return tuple(head + heads if head < 0 else head for head in self.heads)
 
 
 class RunTally:
@@ -52,6 +66,7 @@ class RunTally:
         self._notes: list[str] = []
         self._unchecked: list[str] = []
         self._best: tuple[AttentionCall, HeadFocus] | None = None
+        self._shown: tuple[HeadFocus, ...] = ()
 
     def note(self, words: str) -> None:
         """Add a remark to the result."""
@@ -94,17 +109,20 @@ class RunTally:
             return
         best = max(wanted, key=telling)
         if self._best is None or telling(best) > telling(self._best[1]):
-            self._best = (kept(call), best)
+            places = self._selection.places(len(heads))
+            shown = tuple(heads[place] for place in places if 0 <= place < len(heads)) or (best,)
+            self._best, self._shown = (kept(call), shown[0]), shown
 
     def result(self) -> Trace:
         """The whole trace.
 
         Raises SelectionError when the layer or head that was asked for never came by.
         """
-        view = hand = vectors = None
+        views: tuple[HeadView, ...] = ()
+        hand = vectors = None
         if self._best is not None:
             call, best = self._best
-            view = head_view(call, best, self._reason(best))
+            views = tuple(head_view(call, head, self._reason(head)) for head in self._shown)
             hand = hand_trace(call, best, self._query)
             vectors = head_vectors(call, best.head)
         elif self._focus or self._selection.layer is not None or self._selection.head is not None:
@@ -118,7 +136,7 @@ class RunTally:
             tokens=self._tokens,
             masks=masks,
             focus=tuple(self._focus),
-            view=view,
+            views=views,
             hand=hand,
             vectors=vectors,
             proof=self._proof.result(masks, tuple(dict.fromkeys(self._unchecked))),
@@ -135,6 +153,8 @@ class RunTally:
         return [f"{name} {ranges(silent)}: no attention was seen there"]
 
     def _reason(self, best: HeadFocus) -> str:
+        if len(self._shown) > 1:
+            return f"{best.role}, score {best.role_score:.2f}"
         if len(self._focus) == 1:
             return "the only head"
         of_layer = self._selection.layer is not None
@@ -149,11 +169,8 @@ class RunTally:
             return self._no_attention(), "Leave --layer and --head out to see what there is."
         layers = sorted({head.layer for head in self._focus})
         heads = max(head.head for head in self._focus) + 1
-        asked = [
-            f"{name} {value}"
-            for name, value in (("layer", self._selection.layer), ("head", self._selection.head))
-            if value is not None
-        ]
+        asked = [] if self._selection.layer is None else [f"layer {self._selection.layer}"]
+        asked += [f"head {head}" for head in self._selection.heads]
         return (
             f"{self._model.name} has no {' '.join(asked)}.",
             f"Its attention layers are {ranges(layers)}, with heads 0-{heads - 1}.",

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from attnscope.masks import PENALTY, Mask, dense, everything
-from attnscope.measure.attention import bias_at, output_rows, score_rows, weight_rows
+from attnscope.measure.attention import bias_at, exact, output_rows, score_rows, weight_rows
 from attnscope.measure.pooling import pool_size, sums
 from attnscope.records import AttentionCall, HandTrace, HeadFocus, HeadVectors, HeadView
 
@@ -135,6 +135,7 @@ def hand_trace(call: AttentionCall, focus: HeadFocus, query_index: int) -> HandT
         denominator=float(exponentials.sum()) + (sink_part or 0.0),
         weights=weights.cpu(),
         output=output_rows(single, rows)[0, 0].cpu(),
+        value_lengths=exact(single.value[0, 0]).norm(dim=-1).cpu(),
         kernel_output=_plain(single.output, query_index),
         verified=focus.verified,
     )

@@ -7,6 +7,17 @@ keys than queries (a cache), the last query is aligned with the last key.
 
 from attnscope.records.calls import AttentionCall, ModelInfo, Offered, ScoreMod, Tokens, Unseen
 from attnscope.records.comparison import Comparison, Guess, HeadComparison, Leak, LossComparison
+from attnscope.records.generation import (
+    CacheState,
+    Candidate,
+    Cheat,
+    Generation,
+    GivenToken,
+    NewRow,
+    NewWeights,
+    Step,
+    StepCost,
+)
 from attnscope.records.masks import BroadcastStep, MaskDiff, MaskTables
 from attnscope.records.results import (
     CELL_BLOCKED,
@@ -38,7 +49,12 @@ __all__ = [
     "DIFF_SECOND",
     "AttentionCall",
     "BroadcastStep",
+    "CacheState",
+    "Candidate",
+    "Cheat",
     "Comparison",
+    "Generation",
+    "GivenToken",
     "Guess",
     "HandTrace",
     "HeadComparison",
@@ -51,10 +67,14 @@ __all__ = [
     "MaskMap",
     "MaskTables",
     "ModelInfo",
+    "NewRow",
+    "NewWeights",
     "Offered",
     "Proof",
     "Role",
     "ScoreMod",
+    "Step",
+    "StepCost",
     "Tokens",
     "Trace",
     "Unseen",

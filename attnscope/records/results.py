@@ -151,6 +151,8 @@ class HandTrace:
     """Exponential over denominator."""
     output: Float[Tensor, " d_v"]
     """Weighted sum of the values."""
+    value_lengths: Float[Tensor, " key"]
+    """Length of each key's value vector: what a weight is a share of."""
     kernel_output: Float[Tensor, " d_v"]
     """What the model's own kernel gave."""
     verified: bool
@@ -219,8 +221,8 @@ class Trace:
     """Distinct delivered masks, in order of first appearance."""
     focus: tuple[HeadFocus, ...]
     """One a layer and head, in order."""
-    view: HeadView | None
-    """The head shown as heatmap; None when the model has no attention."""
+    views: tuple[HeadView, ...]
+    """The heads shown as heatmaps, the first one traced by hand; none without attention."""
     hand: HandTrace | None
     """The query traced step by step; None when it could not be recomputed."""
     vectors: HeadVectors | None
@@ -229,3 +231,8 @@ class Trace:
     """What was proven."""
     notes: tuple[str, ...]
     """Plain-words remarks about the run, for example that the model has no attention."""
+
+    @property
+    def view(self) -> HeadView | None:
+        """The first of the heads shown; None where there is none."""
+        return self.views[0] if self.views else None

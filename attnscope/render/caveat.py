@@ -5,8 +5,10 @@ from __future__ import annotations
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from attnscope.records import HandTrace, Tokens
+from attnscope.render.grid import label_at
 from attnscope.render.hanging import hanging
-from attnscope.render.palette import CAUTION, QUIET, Fitted, Look
+from attnscope.render.palette import CAUTION, QUIET, Fitted, Look, percent
 
 POINTS = (
     "A weight says how much of a value vector is mixed in, not what that does. A long vector with a"
@@ -25,16 +27,34 @@ POINTS = (
 """Each with its source."""
 
 
-def caveat() -> RenderableType:
-    """Five reasons for care."""
-    return Fitted(lambda width, look: Group(*_draw(width, look)))
+def caveat(hand: HandTrace | None = None, tokens: Tokens | None = None) -> RenderableType:
+    """Five reasons for care, the first with the numbers of a traced query where there is one."""
+    return Fitted(lambda width, look: Group(*_draw(hand, tokens, width, look)))
 
 
-def _draw(width: int, look: Look) -> list[Text]:
+def _draw(hand: HandTrace | None, tokens: Tokens | None, width: int, look: Look) -> list[Text]:
     lines = [Text(), Text("What these weights do not explain", style=CAUTION)]
-    for point in POINTS:
-        lines += hanging(Text("- ", style=QUIET), look.say(point), width)
+    for place, point in enumerate(POINTS):
+        words = point
+        if place == 0 and hand and tokens:
+            words += _here(hand, look.read(tokens))
+        lines += hanging(Text("- ", style=QUIET), look.say(words), width)
     return lines
+
+
+def _here(hand: HandTrace, tokens: Tokens) -> str:
+    """What the largest weight of the traced query amounts to."""
+    parts = hand.weights.nan_to_num() * hand.value_lengths
+    total = float(parts.sum())
+    if not total:
+        return ""
+    key = int(hand.weights.nan_to_num().argmax())
+    names = [f"{label_at(tokens, place)} ({place})" for place in (hand.query_index, key)]
+    names[1] = "itself" if key == hand.query_index else names[1]
+    return (
+        f" Here {names[0]} gives {percent(float(hand.weights[key]))} of its weight to {names[1]},"
+        f" which makes {percent(float(parts[key]) / total)} of what is added up."
+    )
 
 
 if __name__ == "__main__":

@@ -185,5 +185,6 @@ if __name__ == "__main__":
         scaled=torch.tensor([3.0, 1.5, 4.0]), allowed=torch.tensor([True, True, False]),
         exponentials=exponentials, sink=None, denominator=1.2231,
         weights=exponentials / 1.2231, output=demo_output, kernel_output=demo_output, verified=True,
+        value_lengths=torch.ones(3),
     )  # fmt: skip
     Console().print(hand_trace(demo, demo_tokens))

@@ -148,7 +148,7 @@ if __name__ == "__main__":
             device="cpu", dtype="float32", backend="eager",
         ),
         tokens=Tokens(ids=(0, 1), texts=("a", "b"), labels=("a", "b"), special=(False, False)),
-        masks=(), focus=(), view=None, hand=None, vectors=None, notes=(),
+        masks=(), focus=(), views=(), hand=None, vectors=None, notes=(),
         proof=Proof(
             state="clean", layers=4, heads=4, future_cells=960, future_max=0.0, future_at=None,
             recompute_max_diff=3e-8, rounding=0.2, noticed=90, noticeable=96, verified=True,

@@ -32,6 +32,7 @@ def trace_json(trace: Trace) -> dict[str, Any]:
         "masks": [mask_json(mask) for mask in trace.masks],
         "focus": [finite(asdict(each)) for each in trace.focus],
         "head": _head(trace.view) if trace.view else None,
+        "heads": [_head(view) for view in trace.views],
         "trace": _hand(trace.hand) if trace.hand else None,
         "vectors": _vectors(trace.vectors) if trace.vectors else None,
         "proof": finite(asdict(trace.proof)),
@@ -72,7 +73,7 @@ def _head(view: HeadView) -> dict[str, Any]:
 
 
 def _hand(hand: HandTrace) -> dict[str, Any]:
-    vectors = ("dots", "scaled", "allowed", "exponentials", "weights", "output")
+    vectors = ("dots", "scaled", "allowed", "exponentials", "weights", "value_lengths", "output")
     return {
         "layer": hand.layer,
         "head": hand.head,

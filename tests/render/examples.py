@@ -150,7 +150,8 @@ def make_hand(weights: torch.Tensor, query: int, d: int = 3, **changes: object) 
         "dots": scaled * sqrt(d), "scale": 1 / sqrt(d), "softcap": None, "scaled": scaled,
         "allowed": allowed, "exponentials": exponentials, "sink": None,
         "denominator": float(exponentials.sum()), "weights": weights.double(),
-        "output": output, "kernel_output": output + 1e-8, "verified": True,
+        "value_lengths": torch.ones(len(weights)), "output": output,
+        "kernel_output": output + 1e-8, "verified": True,
     }  # fmt: skip
     return HandTrace(**{**facts, **changes})  # type: ignore[arg-type]
 
@@ -163,7 +164,7 @@ def textbook() -> Trace:
         tokens=make_tokens(SENTENCE),
         masks=(make_mask(causal_cells(5)),),
         focus=(make_focus(),),
-        view=make_view(weights),
+        views=(make_view(weights),),
         hand=make_hand(weights[2], 2),
         vectors=None,
         proof=make_proof(),
@@ -182,7 +183,7 @@ def leaking() -> Trace:
         textbook(),
         masks=(make_mask(cells, form="boolean tensor", notes=("the window of 4 was ignored",)),),
         focus=(make_focus(future_weight=0.4),),
-        view=make_view(weights),
+        views=(make_view(weights),),
         hand=make_hand(weights[1], 1),
         proof=make_proof(state="leak", future_max=0.4, future_at=(0, 0, 1, 3)),
         notes=("The mask lets cat see on.",),
@@ -218,7 +219,7 @@ def big() -> Trace:
             for layer in range(4)
             for head in range(64)
         ),
-        view=make_view(weights, pool=8, layer=3, head=41, future=torch.zeros(512, 512).bool()),
+        views=(make_view(weights, pool=8, layer=3, head=41, future=torch.zeros(512, 512).bool()),),
         hand=make_hand(torch.cat([row, torch.zeros(1096)]), 2999, d=128, sink=exp(-1)),
         vectors=None,
         proof=make_proof(
@@ -241,7 +242,7 @@ def hostile() -> Trace:
         model=make_model(name="\x1b]0;title\x07[red]evil[/red]\u202e"),
         tokens=make_tokens(HOSTILE, special=2),
         masks=(make_mask(window_cells(size, 8), notes=("\x1b[2J note",)),),
-        view=make_view(weights, reason="[blink]\x1b[5mbecause"),
+        views=(make_view(weights, reason="[blink]\x1b[5mbecause"),),
         hand=make_hand(weights[15], 15),
         notes=("\u202egnirts \x1b[31m",),
     )
@@ -254,7 +255,7 @@ def no_attention() -> Trace:
         tokens=make_tokens(SENTENCE),
         masks=(),
         focus=(),
-        view=None,
+        views=(),
         hand=None,
         vectors=None,
         proof=make_proof(

@@ -1,0 +1,114 @@
+"""What a model's cache holds after a step, held against what it held before."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from attnscope.records import CacheState
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """One layer's keys and values, copied, and the positions that they are of."""
+
+    keys: Tensor
+    values: Tensor
+    end: int
+
+    @property
+    def start(self) -> int:
+        """Position of the first entry."""
+        return self.end - self.keys.shape[-2]
+
+
+def copies(cache: Any, end: int) -> dict[int, Kept]:
+    """Each layer's keys and values after `end` tokens, as copies."""
+    return {
+        layer: Kept(keys.clone(), values.clone(), end)
+        for layer, keys, values in _entries(cache, end)
+    }
+
+
+def states(cache: Any, before: dict[int, Kept], end: int) -> tuple[CacheState, ...]:
+    """The cache after `end` tokens, layers of equal shape and history together."""
+    found: dict[tuple[Any, ...], CacheState] = {}
+    for layer, keys, values in _entries(cache, end):
+        _join(found, layer, _of_entries(layer, keys, values, before.get(layer), end))
+    for layer, tensors in _fixed(cache):
+        _join(found, layer, _of_state(layer, tensors))
+    return tuple(found.values())
+
+
+def _of_entries(layer: int, keys: Tensor, values: Tensor, old: Kept | None, end: int) -> CacheState:
+    start = end - keys.shape[-2]
+    unchanged, first_new, dropped = None, start, 0
+    if old is not None:
+        first_new, dropped = old.end, max(start - old.start, 0)
+        overlap = old.end - max(start, old.start)
+        if overlap > 0:
+            place = max(start, old.start)
+            unchanged = all(
+                torch.equal(
+                    now[..., place - start : place - start + overlap, :],
+                    was[..., place - old.start : place - old.start + overlap, :],
+                )
+                for now, was in ((keys, old.keys), (values, old.values))
+            )
+    return CacheState(
+        kind="key/value", layers=(layer,), shape=tuple(keys.shape),
+        bytes=keys.nbytes + values.nbytes, first_new=first_new, end=end, dropped=dropped,
+        unchanged=unchanged,
+    )  # fmt: skip
+
+
+def _of_state(layer: int, tensors: list[Tensor]) -> CacheState:
+    return CacheState(
+        kind="state", layers=(layer,), shape=tuple(tensors[0].shape),
+        bytes=sum(one.nbytes for one in tensors), first_new=0, end=0, dropped=0, unchanged=None,
+    )  # fmt: skip
+
+
+def _join(found: dict[tuple[Any, ...], CacheState], layer: int, state: CacheState) -> None:
+    alike = (state.kind, state.shape, state.first_new, state.end, state.dropped, state.unchanged)
+    known = found.get(alike)
+    if known is None:
+        found[alike] = state
+        return
+    found[alike] = CacheState(
+        kind=known.kind, layers=(*known.layers, layer), shape=known.shape,
+        bytes=known.bytes + state.bytes, first_new=known.first_new, end=known.end,
+        dropped=known.dropped, unchanged=known.unchanged,
+    )  # fmt: skip
+
+
+def _entries(cache: Any, end: int) -> Iterator[tuple[int, Tensor, Tensor]]:
+    """Layers that keep one key and one value a token, for at most `end` tokens."""
+    for layer, one in enumerate(getattr(cache, "layers", None) or ()):
+        keys, values = getattr(one, "keys", None), getattr(one, "values", None)
+        if isinstance(keys, Tensor) and isinstance(values, Tensor) and keys.ndim >= 3:
+            filled = min(keys.shape[-2], end)
+            yield layer, keys[..., :filled, :], values[..., :filled, :]
+
+
+def _fixed(cache: Any) -> Iterator[tuple[int, list[Tensor]]]:
+    """Layers that keep states of fixed size: linear attention, state spaces, convolutions."""
+    if isinstance(cache, list | tuple) and (tensors := _tensors(dict(enumerate(cache)))):
+        yield 0, tensors  # RWKV: all layers in one
+    for layer, one in enumerate(getattr(cache, "layers", None) or ()):
+        tensors = [
+            tensor
+            for name in ("conv_states", "recurrent_states")
+            for tensor in _tensors(getattr(one, name, None))
+        ]
+        if tensors:
+            yield layer, tensors
+
+
+def _tensors(states: Any) -> list[Tensor]:
+    values = states.values() if isinstance(states, dict) else [states]
+    return [one for one in values if isinstance(one, Tensor)]
