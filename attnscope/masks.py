@@ -65,14 +65,17 @@ class Mask:
 
     def __invert__(self) -> Mask:
         return Mask(
-            predicate=lambda *index: ~self.predicate(*index),
+            predicate=lambda batch, head, query, key: ~self.predicate(batch, head, query, key),
             batches=self.batches,
             heads=self.heads,
         )
 
     def _join(self, other: Mask, operation: Callable[[Tensor, Tensor], Tensor]) -> Mask:
+        # FlexAttention counts a predicate's arguments, so they are spelled out
         return Mask(
-            predicate=lambda *index: operation(self.predicate(*index), other.predicate(*index)),
+            predicate=lambda batch, head, query, key: operation(
+                self.predicate(batch, head, query, key), other.predicate(batch, head, query, key)
+            ),
             batches=max(self.batches, other.batches),
             heads=max(self.heads, other.heads),
         )

@@ -13,7 +13,8 @@ from attnscope.render.trace_json import trace_json
 from tests.render import examples
 
 KEYS = {
-    "schema", "model", "tokens", "masks", "focus", "head", "trace", "vectors", "proof", "notes",
+    "schema", "model", "tokens", "masks", "focus", "head", "heads", "trace", "vectors", "proof",
+    "notes",
 }  # fmt: skip
 
 
@@ -46,7 +47,7 @@ def test_the_textbook_as_data() -> None:
     assert set(data["trace"]) == {
         "layer", "head", "query", "dots", "scaled", "allowed", "weights", "output",
         "exponentials", "denominator", "scale", "softcap", "sink", "query_vector", "kernel_output",
-        "verified",
+        "value_lengths", "verified",
     }  # fmt: skip
     assert set(data["proof"]) == {
         "state", "layers", "heads", "future_cells", "future_max", "future_at", "recompute_max_diff",
