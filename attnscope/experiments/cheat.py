@@ -13,6 +13,7 @@ from attnscope.capture import capture
 from attnscope.experiments.generation import Names
 from attnscope.experiments.remask import masked_as
 from attnscope.experiments.subject import Subject
+from attnscope.experiments.switches import batched_experts
 from attnscope.masks import everything
 from attnscope.records import AttentionCall, GivenToken
 
@@ -60,7 +61,8 @@ def stored_moves(subject: Subject, prompt: list[int], *, masked: bool) -> tuple[
     first, second = subject.draw(2, seed=0)[0].tolist()
     if first == second:
         second = int(subject.others(torch.tensor([[first]]), 0)[0, 0])
-    before, after = (_stored(subject, [*prompt, one], masked=masked) for one in (first, second))
+    with batched_experts(subject.model):  # so that nothing changes by rounding
+        before, after = (_stored(subject, [*prompt, one], masked=masked) for one in (first, second))
     changed = sum(int((one != two).sum()) for one, two in zip(before, after, strict=True))
     return changed, sum(one.numel() for one in before)
 
@@ -74,11 +76,13 @@ def _stored(subject: Subject, ids: list[int], *, masked: bool) -> list[Tensor]:
             if tensor is not None:
                 found.append(tensor[:, :, :-1].clone())
 
-    with capture(subject.model, keep):
-        if masked:
-            _logits(subject, ids)
-        else:
-            _unmasked(subject, ids)
+    watching = (
+        capture(subject.model, keep)
+        if masked
+        else masked_as(subject, everything(), len(ids), watch=keep)
+    )
+    with watching:
+        _logits(subject, ids)
     return found
 
 

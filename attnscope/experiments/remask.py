@@ -1,25 +1,32 @@
 """The whole model with another mask in its attention: what the mask is for.
 
 The mask is exchanged where the model hands it to its kernel; everything else stays as it is.
+Models that call no kernel through transformers' interface get another output instead.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from functools import partial
 
 import torch
 from torch import Tensor
 
+from attnscope.capture import capture
 from attnscope.capture.interface import InterfaceCall
+from attnscope.capture.session import OnCall
 from attnscope.errors import CaptureError
 from attnscope.experiments.subject import Subject
+from attnscope.experiments.switches import batched_experts
 from attnscope.faults import parts
 from attnscope.faults.delivered import altered
 from attnscope.load.pieces import piece_texts
 from attnscope.masks import Mask
+from attnscope.measure.attention import output_rows, row_blocks, weight_rows
 from attnscope.measure.drift import drift
-from attnscope.records import Guess, Leak, LossComparison
+from attnscope.measure.trace import under_mask
+from attnscope.records import AttentionCall, Guess, Leak, LossComparison
 from attnscope.text import label
 
 TRIED = 8
@@ -27,25 +34,65 @@ TRIED = 8
 
 
 @contextmanager
-def masked_as(subject: Subject, mask: Mask, tokens: int) -> Iterator[None]:
+def masked_as(
+    subject: Subject, mask: Mask, tokens: int, watch: OnCall | None = None
+) -> Iterator[None]:
     """While inside, attention over `tokens` positions gets this mask, in every layer.
 
-    Raises CaptureError where the model's attention does not run through transformers' interface.
+    It is exchanged at transformers' interface; where attention does not pass there, its output is
+    replaced by the reference's under this mask. `watch` is told each attention call.
+
+    Raises CaptureError where neither is possible.
     """
     modules = [module for _, module in parts.attentions(subject.model)]
     if not modules:
-        raise CaptureError(
-            f"The masks of {type(subject.model).__name__} cannot be exchanged: its attention does"
-            " not run through transformers' interface."
-        )
+        _require_reach(subject, tokens)
+        with capture(subject.model, partial(_replace, mask=mask, tokens=tokens, watch=watch)):
+            yield
+        return
 
     def exchange(allowed: Tensor, call: InterfaceCall) -> Tensor:
         if allowed.shape[-2:] != (tokens, tokens):
             return allowed
-        return mask.rows(0, tokens, tokens, allowed.device).to(allowed.device)
+        return mask.rows(0, tokens, tokens).to(allowed.device)
 
-    with altered(modules, exchange):
+    with ExitStack() as stack:
+        stack.enter_context(altered(modules, exchange))
+        if watch is not None:
+            stack.enter_context(capture(subject.model, watch))
         yield
+
+
+def _replace(call: AttentionCall, *, mask: Mask, tokens: int, watch: OnCall | None) -> None:
+    """Write the output under another mask over the kernel's own, before the model reads it."""
+    if watch is not None:
+        watch(call)
+    if (call.queries, call.keys) != (tokens, tokens):
+        return
+    if call.query is None:
+        raise CaptureError(
+            f"The mask of {call.module} cannot be exchanged: its scores are unknown."
+        )
+    other = under_mask(call, mask)
+    rows = (output_rows(other, weight_rows(other, *span)) for span in row_blocks(other))
+    call.output.copy_(torch.cat(list(rows), dim=1)[None])
+
+
+def _require_reach(subject: Subject, tokens: int) -> None:
+    """Write NaN over what attention gives: the model must notice, or nothing would be exchanged."""
+    prompt, calls = subject.draw(tokens, seed=0), list[str]()
+
+    def spoil(call: AttentionCall) -> None:
+        calls.append(call.module)
+        call.output.fill_(torch.nan)
+
+    with capture(subject.model, spoil):
+        logits = _plain(subject, prompt)
+    name = type(subject.model).__name__
+    if not calls:
+        raise CaptureError(f"No attention of {name} was seen: it has no mask that could be taken.")
+    if not bool(logits.isnan().all()):
+        raise CaptureError(f"The masks of {name} cannot be exchanged.")
 
 
 def compare_losses(
@@ -56,7 +103,7 @@ def compare_losses(
     Raises CaptureError when the model does not run so.
     """
     prompt = torch.tensor([list(ids)])
-    own, other = _plain(subject, prompt), _masked(subject, prompt, mask)
+    own, other = _both(subject, prompt, mask)
     own_guesses, other_guesses = (guesses(logits, ids, tokenizer) for logits in (own, other))
     helped = [one.loss - two.loss for one, two in zip(own_guesses, other_guesses, strict=True)]
     shows_next = mask.rows(0, len(ids), len(ids))[0, 0].diagonal(1).nonzero().flatten().tolist()
@@ -64,7 +111,7 @@ def compare_losses(
     return LossComparison(
         own=own_guesses,
         other=other_guesses,
-        leak=_leak(subject, prompt, mask, position, (own, other), tokenizer),
+        leak=_leak(subject, prompt, mask, position, tokenizer),
     )
 
 
@@ -90,28 +137,28 @@ def _masked(subject: Subject, prompt: Tensor, mask: Mask) -> Tensor:
         return _plain(subject, prompt)
 
 
-def _leak(
-    subject: Subject, prompt: Tensor, mask: Mask, position: int, before: tuple[Tensor, Tensor],
-    tokenizer: object,
-) -> Leak:  # fmt: skip
-    """Exchange the token after `position` for others, one at a time."""
-    expected = torch.softmax(before[1][position].double().cpu(), dim=-1)
+def _leak(subject: Subject, prompt: Tensor, mask: Mask, position: int, tokenizer: object) -> Leak:
+    """Exchange the token after `position` for others, one at a time.
+
+    Each token's experts are computed apart, so that nothing moves by rounding.
+    """
     own_move = other_move = 0.0
     chances: dict[int, tuple[float, float]] = {}
-    for token in _others(subject, prompt, position, tokenizer):
-        changed = prompt.clone()
-        changed[0, position + 1] = token
-        own, other = _plain(subject, changed), _masked(subject, changed, mask)
-        own_move = max(own_move, float(drift(before[0], own)[position]))
-        other_move = max(other_move, float(drift(before[1], other)[position]))
-        shown = torch.softmax(other[position].double().cpu(), dim=-1)
-        chances[token] = float(expected[token]), float(shown[token])
+    with batched_experts(subject.model):
+        own, other = (run[position] for run in _both(subject, prompt, mask))
+        for token in _others(subject, prompt, position, tokenizer):
+            put_in = prompt.clone()
+            put_in[0, position + 1] = token
+            new, shown = (run[position] for run in _both(subject, put_in, mask))
+            own_move = max(own_move, float(drift(own[None], new[None])))
+            other_move = max(other_move, float(drift(other[None], shown[None])))
+            chances[token] = _chance(other, token), _chance(shown, token)
     best = max(chances, key=lambda token: chances[token][1] - chances[token][0])
-    answer, put_in = piece_texts(tokenizer, [int(prompt[0, position + 1]), best])
+    names = [label(text) for text in piece_texts(tokenizer, [int(prompt[0, position + 1]), best])]
     return Leak(
         position=position,
-        answer=label(answer),
-        other=label(put_in),
+        answer=names[0],
+        other=names[1],
         before=chances[best][0],
         after=chances[best][1],
         tried=len(chances),
@@ -119,6 +166,14 @@ def _leak(
         own_move=own_move,
         other_move=other_move,
     )
+
+
+def _both(subject: Subject, prompt: Tensor, mask: Mask) -> tuple[Tensor, Tensor]:
+    return _plain(subject, prompt), _masked(subject, prompt, mask)
+
+
+def _chance(logits: Tensor, token: int) -> float:
+    return float(torch.softmax(logits.double().cpu(), dim=-1)[token])
 
 
 def _others(subject: Subject, prompt: Tensor, position: int, tokenizer: object) -> list[int]:
