@@ -10,7 +10,7 @@ from rich.console import RenderableType
 from attnscope.render.difference_map import difference_map
 from tests.render import examples, lessons
 
-CONSOLES = list(lessons.CONSOLES)
+CONSOLES = ["unicode", "ascii"]
 WORDS = "more weight with the model's own mask"
 
 

@@ -28,7 +28,7 @@ def test_each_query_names_the_keys_that_it_sees() -> None:
     ]
 
 
-@pytest.mark.parametrize("console", list(lessons.CONSOLES))
+@pytest.mark.parametrize("console", ["unicode", "ascii"])
 @pytest.mark.parametrize("width", lessons.WIDTHS)
 def test_a_later_token_is_told_by_a_character(width: int, console: str) -> None:
     trace = examples.leaking()
@@ -79,12 +79,12 @@ def test_later_ones_among_many_are_told(width: int) -> None:
     assert lessons.painted(thing, width).count(f"{lessons.LATER}!") == 2
 
 
-def test_tokens_that_end_in_an_exclamation_mark_are_not_told_as_later() -> None:
+@pytest.mark.parametrize("text", ["stop!", "!", ",", "]", "x, now"])
+def test_tokens_are_not_read_as_part_of_the_list(text: str) -> None:
     """Of a mark that stands for a later token no prompt may make one of its own."""
-    clean = listed(examples.causal_cells(2), ("stop!", " now"))
-    leak = listed(open_later(2, 0, 1), ("x", "stop"))
-    assert "stop!" in leak[1]
-    assert "[stop!, now]" not in clean[2]
+    line = listed(examples.causal_cells(2), (text, "now"))[2]
+    assert "now looks at" in line
+    assert f"[{text}, now]" not in line
 
 
 def test_only_later_tokens_are_painted() -> None:
@@ -96,7 +96,7 @@ def test_only_later_tokens_are_painted() -> None:
     assert f"stop{lessons.LATER}!" not in output
 
 
-@pytest.mark.parametrize("console", list(lessons.CONSOLES))
+@pytest.mark.parametrize("console", ["unicode", "ascii"])
 @pytest.mark.parametrize("width", lessons.WIDTHS)
 def test_hostile_tokens_do_no_harm(width: int, console: str) -> None:
     trace = examples.hostile()
@@ -106,7 +106,7 @@ def test_hostile_tokens_do_no_harm(width: int, console: str) -> None:
     assert " ".join(output.split()).count(" looks at ") == 20
 
 
-@pytest.mark.parametrize("console", list(lessons.CONSOLES))
+@pytest.mark.parametrize("console", ["unicode", "ascii"])
 def test_pooled_masks_are_not_listed(console: str) -> None:
     trace = examples.big()
     output = lessons.shown_on(mask_list(trace.masks[1], trace.tokens), 40, console)

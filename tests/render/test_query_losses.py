@@ -9,7 +9,7 @@ from rich.cells import cell_len
 from attnscope.render.query_losses import ALL, query_losses
 from tests.render import examples, lessons
 
-CONSOLES = list(lessons.CONSOLES)
+CONSOLES = ["unicode", "ascii"]
 TOKENS = examples.textbook().tokens
 SHOWN = {
     "shown": torch.tensor([0, 1, 0, 0, 0]),
@@ -72,7 +72,8 @@ def test_of_many_queries_those_that_move_most_are_shown() -> None:
     moved = torch.linspace(0, 1, 40).flip(0).double()
     head = lessons.make_head(40, moved=moved)
     rows = rows_of(examples.printed(query_losses(head, lessons.many_tokens(40)), 80))
-    assert [row[0] for row in rows] == [str(place) for place in range(ALL)]
+    shown = [row[0] for row in rows if row[1].startswith("word")]
+    assert shown == [str(place) for place in range(ALL)]
 
 
 def test_that_not_all_queries_are_shown_is_said() -> None:
