@@ -77,7 +77,7 @@ class _Seen:
         first = max(self.end - call.keys, 0)
         if call.layer not in self.rows:
             allowed = call.mask.rows(0, call.queries, call.keys, call.output.device)[0]
-            cells = allowed.any(dim=0).cpu()[:, : self.end]
+            cells = allowed.any(dim=0).cpu()
             self.rows[call.layer] = list(torch.nn.functional.pad(cells, (first, 0)))
             self.first_keys[call.layer] = first
         if self.place and self.weights is None and call.layer == self.place[0]:

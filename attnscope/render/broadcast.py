@@ -22,7 +22,8 @@ def _draw(steps: tuple[BroadcastStep, ...], width: int, look: Look) -> list[Text
         facts = f"{step.shape}, steps {step.strides}, {step.stored:,} bytes in memory"
         lead = Text(step.code.ljust(code), style=STRONG)
         lines += hanging(lead, facts, width)
-        lines += hanging(Text(" " * code), look.say(step.words), width, QUIET)
+        below = hanging(Text(" " * code), look.say(step.words), width, QUIET)
+        lines += [line for line in below if line.plain.strip()]
     return lines
 
 

@@ -46,7 +46,7 @@ def _here(hand: HandTrace, tokens: Tokens) -> str:
     """What the largest weight of the traced query amounts to."""
     parts = hand.weights.nan_to_num() * hand.value_lengths
     total = float(parts.sum())
-    if not total:
+    if not total > 0:
         return ""
     key = int(hand.weights.nan_to_num().argmax())
     names = [f"{label_at(tokens, place)} ({place})" for place in (hand.query_index, key)]

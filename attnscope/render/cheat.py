@@ -11,16 +11,27 @@ from attnscope.records import Cheat, GivenToken
 from attnscope.render.hanging import hanging
 from attnscope.render.header import header
 from attnscope.render.page import remark, rule
-from attnscope.render.palette import BAD, CAUTION, GOOD, QUIET, STRONG, Fitted, Look, percent
+from attnscope.render.palette import (
+    BAD,
+    CAUTION,
+    GOOD,
+    QUIET,
+    STRONG,
+    Fitted,
+    Look,
+    percent,
+    perplexity,
+)
 from attnscope.text import fit, pad
 
 WAYS = (
-    ("masked", "with its masks"),
-    ("cheating", "future in view"),
-    ("alone", "no future there"),
+    ("masked", "its masks"),
+    ("cheating", "all in view"),
+    ("alone", "no future"),
 )
 """The three ways, and what stands over their columns."""
-NAME = 10
+ROOMS = ((76, 10), (58, 7), (0, 3))
+"""From so many columns on, a token has so many terminal cells."""
 CLEAR = 0.05
 """Nats a token from which on a difference is called one."""
 
@@ -40,10 +51,11 @@ def cheat_page(cheat: Cheat) -> RenderableType:
 
 
 def _table(cheat: Cheat, width: int, look: Look) -> list[Text]:
-    digits, room = len(str(cheat.answers[-1].position)), NAME if width >= 76 else 7
+    digits = len(str(cheat.answers[-1].position))
+    room = next(room for least, room in ROOMS if width >= least)
     heading = f"{'':{digits}} {pad('given', room)}"
     for _, title in WAYS:
-        heading += "  " + pad(fit(title, room + 6), room + 6)
+        heading += "  " + pad(fit(title, room + 6, look.glyphs.ellipsis), room + 6)
     lines = [Text(heading.rstrip(), style=QUIET)]
     for answer in cheat.answers:
         lines.append(_row(answer, digits, room, look))
@@ -51,8 +63,9 @@ def _table(cheat: Cheat, width: int, look: Look) -> list[Text]:
     for way, _ in WAYS:
         means.append(f"{'':{room}} {cheat.mean(way):5.2f}  ", STRONG)
     means.rstrip()
-    note = "expected token and loss in nats; with the future in view every mask is taken away"
-    note += " and the whole text is there; with no future there, only what stands before is"
+    note = "expected token and loss in nats. All in view: every mask is taken away and the whole"
+    note += " text is there. No future: every mask is taken away, and only what stands before a"
+    note += " token is there, as when a text is written."
     lines += [means, Text(), *hanging(Text(), look.say(note), width, QUIET)]
     return [*lines, Text(), *hanging(Text(), look.say(_meaning(cheat)), width)]
 
@@ -72,19 +85,21 @@ def _row(answer: GivenToken, digits: int, room: int, look: Look) -> Text:
 
 def _meaning(cheat: Cheat) -> str:
     masked, cheating, alone = (cheat.mean(way) for way, _ in WAYS)
+    if not all(map(math.isfinite, (masked, alone))) or math.isnan(cheating):
+        return "Some of these losses are no numbers, so nothing can be said of them."
     if cheating < masked - CLEAR:
         words = (
-            f"With the future in view the loss falls from {masked:.2f} to {cheating:.2f}"
-            f" (perplexity {_perplexity(masked)} to {_perplexity(cheating)}): each position is"
+            f"With all in view the loss falls from {masked:.2f} to {cheating:.2f}"
+            f" (perplexity {perplexity(masked)} to {perplexity(cheating)}): each position is"
             " asked for the next token and can look at it. "
         )
     elif cheating > masked + CLEAR:
         words = (
-            f"With the future in view the loss rises from {masked:.2f} to {cheating:.2f}: this"
+            f"With all in view the loss rises from {masked:.2f} to {cheating:.2f}: this"
             " model never met later tokens, and does not know what to do with them. "
         )
     else:
-        words = "With the future in view the loss hardly changes on this text. "
+        words = "With all in view the loss hardly changes on this text. "
     if alone > cheating + CLEAR:
         return words + (
             f"But a text that is being written has no future: there, what helped is gone, and the"
@@ -92,10 +107,6 @@ def _meaning(cheat: Cheat) -> str:
             + (", worse than with the masks." if alone > masked + CLEAR else ".")
         )
     return words + f"Without a future there the loss is {alone:.2f}."
-
-
-def _perplexity(loss: float) -> str:
-    return f"{math.exp(min(loss, 700)):,.1f}"
 
 
 def _written(cheat: Cheat, width: int, look: Look) -> list[Text]:

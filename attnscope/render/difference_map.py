@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from math import isfinite
 
+import torch
 from jaxtyping import Float
 from rich.console import Group, RenderableType
 from rich.text import Text
@@ -12,7 +13,7 @@ from torch import Tensor
 from attnscope.records import Tokens
 from attnscope.render import grid
 from attnscope.render.flow import flow
-from attnscope.render.palette import QUIET, STRONG, Fitted, Look
+from attnscope.render.palette import CAUTION, QUIET, STRONG, Fitted, Look
 
 MORE, LESS = "cyan", "yellow"
 DECIMALS, PERCENT = 8, 4
@@ -42,7 +43,9 @@ def _draw(
         labels = grid.label_width(tokens, layout.pool, width)
         layout = grid.lay_out(shape, pool, width, labels, sizes)
     # a row of a pooled cell is a mean over its queries, a column a sum over its keys
-    cells = grid.tiles(difference, layout.factor).sum(dim=(2, 3)) / layout.factor
+    queries = torch.ones(shape[0], 1)
+    cells = grid.tiles(difference, layout.factor).sum(dim=(2, 3))
+    cells = cells / grid.tiles(queries, layout.factor).sum(dim=(2, 3))
     lines = [Text(look.say(title), style=STRONG), grid.ruler(layout, cells.shape[1])]
     if layout.cell == DECIMALS:
         lines.append(grid.names(tokens, layout, look))
@@ -55,13 +58,15 @@ def _draw(
 
 
 def _cell(value: float, width: int, look: Look) -> Text:
-    if value == 0 or not isfinite(value):
+    if not isfinite(value):
+        return Text("?".rjust(width), style=CAUTION)
+    if value == 0:
         return Text(look.glyphs.zero.rjust(width), style=QUIET)
     sign, style = ("+", MORE) if value > 0 else ("-", LESS)
     if width == DECIMALS:
         words = f"{sign}{abs(value):.4f}".replace("0.", ".", 1)
         return Text(words.rjust(width), style=style if abs(value) >= 0.00005 else QUIET)
-    if abs(value) < SMALL:
+    if abs(value) <= SMALL:
         return Text(look.glyphs.shades[0].rjust(width), style=QUIET)
     words = sign if width < PERCENT else f"{sign}{min(round(abs(value) * 100), 99)}"
     return Text(words.rjust(width), style=style)
@@ -81,7 +86,6 @@ def _legend(layout: grid.Layout, width: int, look: Look) -> list[Text]:
 
 
 if __name__ == "__main__":
-    import torch
     from rich.console import Console
 
     words = ("The", "cat")

@@ -111,10 +111,9 @@ def _law(generation: Generation) -> str:
 def _agreement(generation: Generation, width: int, look: Look) -> list[Text]:
     wrong = [step for step in generation.steps if not step.drift <= generation.limit]
     if wrong:
-        words = (
-            f"{look.glyphs.bad} {counted(len(wrong), 'step')} differ from the whole text by more"
-        )
-        words += " than rounding explains: attnscope verify-mask looks into it"
+        verb = "differs" if len(wrong) == 1 else "differ"
+        words = f"{look.glyphs.bad} {counted(len(wrong), 'step')} {verb} from the whole text by"
+        words += " more than rounding explains: attnscope verify-mask looks into it"
         return hanging(Text(), look.say(words), width, BAD)
     words = f"{look.glyphs.good} both ways agree at every step within what rounding explains"
     return hanging(Text(), look.say(f"{words} ({generation.limit:.1e})"), width, GOOD)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rich.cells import cell_len
 from rich.console import Group, RenderableType
 from rich.text import Text
 
@@ -57,11 +58,11 @@ def _fact(name: str, words: Text, width: int, look: Look) -> list[Text]:
     """A name and its words; words that do not fit go on below themselves."""
     lead = Text(name.ljust(LEAD), style=QUIET)
     plain = look.say(words.plain)
-    if LEAD + len(plain) <= width:
+    if LEAD + cell_len(plain) <= width:
         line = words.copy()
         line.plain = plain
         return [lead + line]
-    return hanging(lead, plain, width)
+    return hanging(lead, plain, width, str(words.style))
 
 
 def _title(step: Step, number: int, tokens: Tokens, look: Look) -> Text:
@@ -106,6 +107,9 @@ def _looked_at(step: Step, tokens: Tokens) -> str:
         for key in order
         if float(new.weights[key]) >= 0.005
     ]
+    if not named:
+        most = percent(float(new.weights.nan_to_num().max()))
+        named = [f"no key in particular, at most {most} each"]
     return f"{', '.join(named)}; layer {new.layer}, head {new.head}"
 
 
@@ -119,7 +123,7 @@ def _candidates(step: Step, look: Look) -> Text:
 
 
 def _chance(probability: float) -> str:
-    return f"{probability:.1%}" if probability >= 0.0005 else "<.1%"
+    return f"{probability:.1%}" if not probability < 0.0005 else "<.1%"
 
 
 def _cache(state: CacheState, look: Look) -> Text:
@@ -130,12 +134,11 @@ def _cache(state: CacheState, look: Look) -> Text:
     words = f"keys and values {shape}; "
     words += f"new: {_span(state.first_new, state.end)}" if new else "nothing new"
     if state.dropped:
-        words += f"; let go: {counted(state.dropped, 'entry')}".replace("entrys", "entries")
-    line = Text(words)
-    if state.unchanged is not None:
-        told = "the old ones unchanged, bit for bit" if state.unchanged else "OLD ONES CHANGED"
-        line.append(f"; {told}", GOOD if state.unchanged else BAD)
-    return line
+        words += f"; let go: {counted(state.dropped, 'entry')}"
+    if state.unchanged is None:
+        return Text(words)
+    told = "the old ones unchanged, bit for bit" if state.unchanged else "OLD ONES CHANGED"
+    return Text(f"{words}; {told}", style="" if state.unchanged else BAD)
 
 
 def _span(start: int, end: int) -> str:

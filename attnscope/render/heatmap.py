@@ -69,16 +69,20 @@ def _draw(
     tokens = look.read(tokens)
     each, beside = _room(views[0], tokens, width, len(views))
     layouts = [_layout(view, tokens, each) for view in views]
+    named: list[str | None] = list(titles) or [None] * len(views)
+    heads = [_titled(view, title, each, look) for view, title in zip(views, named, strict=True)]
+    tallest = max(map(len, heads)) if beside > 1 else 0
     blocks = [
-        _titled(view, titles[place] if titles else None, each, look)
-        + _rows(view, tokens, layout, look)
-        for place, (view, layout) in enumerate(zip(views, layouts, strict=True))
+        [*head, *[Text()] * (tallest - len(head)), *_rows(view, tokens, layout, look)]
+        for head, view, layout in zip(heads, views, layouts, strict=True)
     ]
     note = Text(look.say(grid.scale_note(layouts[0])), style=QUIET)
     lines = [*columns(blocks, width, beside), Text(), *_scale(layouts[0], width, look), note]
-    for view in views:
+    for view, title in zip(views, named, strict=True):
         if bool(view.future.any()):
-            lines.append(_leak(view, tokens, grid.first_query(view.weights, view.pool), look))
+            where = title or f"layer {view.layer}, head {view.head}"
+            line = _leak(view, tokens, grid.first_query(view.weights, view.pool), look)
+            lines.append(line.append(look.say(f", {where}") if len(views) > 1 else "", BAD))
     return Group(*lines)
 
 
@@ -169,7 +173,7 @@ def _number(weight: float, width: int) -> str:
 
 def _percentage(weight: float) -> str:
     """Two digits, so that neighbours stay apart; three only where the neighbours have nothing."""
-    if weight < 0.005:
+    if weight <= 0.005:
         return "<1"
     return "100" if weight > 1 - 1e-9 else str(min(round(weight * 100), 99))
 

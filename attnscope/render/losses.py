@@ -11,13 +11,13 @@ from rich.text import Text
 from attnscope.records import Guess, Leak, LossComparison, Tokens
 from attnscope.render.grid import label_at
 from attnscope.render.hanging import hanging
-from attnscope.render.palette import BAD, GOOD, QUIET, STRONG, Fitted, Look, counted
+from attnscope.render.palette import BAD, GOOD, QUIET, STRONG, Fitted, Look, counted, perplexity
 from attnscope.text import fit, pad
 
 ALL = 32
 """Up to this many positions are all shown; of more, those whose loss changes most."""
-NAME = 12
-"""Terminal cells of a token at most."""
+ROOMS = ((76, 12), (56, 8), (0, 4))
+"""From so many columns on, a token has so many terminal cells."""
 CLEAR = 0.05
 """Nats a token from which on a change of the mean loss is called one."""
 
@@ -55,13 +55,13 @@ def _table(
     whole: LossComparison, tokens: Tokens, places: list[int], width: int, look: Look
 ) -> list[Text]:
     digits = len(str(places[-1]))
-    room = NAME if width >= 76 else 8
+    room = next(room for least, room in ROOMS if width >= least)
 
     def name(label: str) -> str:
         return pad(fit(look.spell(label), room, look.glyphs.ellipsis), room)
 
-    heading = f"{'':{digits}} {pad('after', room)} {pad('comes', room)}  loss {pad('', 0)}"
-    heading += f"{pad('expects', room)}   loss* {pad('expects*', room)}"
+    heading = f"{'':{digits}} {name('after')} {name('comes')}  loss "
+    heading += f"{name('expects')}   loss* {name('expects*')}"
     lines = [Text(heading.rstrip(), style=QUIET)]
     for place in places:
         own, other = whole.own[place], whole.other[place]
@@ -88,9 +88,12 @@ def _meaning(whole: LossComparison, against: str, width: int, look: Look) -> lis
     name = _called(against)
     before, after = whole.own_loss, whole.other_loss
     lead = Text.assemble(("mean loss  ", QUIET))
-    numbers = f"{before:.2f} nats a token (perplexity {_perplexity(before)}) with the model's own"
-    numbers += f" masks, {after:.2f} (perplexity {_perplexity(after)}) {name}*"
+    numbers = f"{before:.2f} nats a token (perplexity {perplexity(before)}) with the model's own"
+    numbers += f" masks, {after:.2f} (perplexity {perplexity(after)}) {name}*"
     lines = hanging(lead, look.say(numbers), width, STRONG)
+    if not math.isfinite(before) or math.isnan(after):
+        words = "These losses are no numbers, so nothing can be said of them."
+        return [*lines, *hanging(Text(), words, width, BAD)]
     hidden = against in {"none", "bidirectional"}
     if after < before - CLEAR and hidden:
         words = "It falls, and nothing was learned: each position is asked for the next token, and"
@@ -109,10 +112,6 @@ def _meaning(whole: LossComparison, against: str, width: int, look: Look) -> lis
 
 def _called(against: str) -> str:
     return "without a mask" if against == "none" else f"with {against}"
-
-
-def _perplexity(loss: float) -> str:
-    return f"{math.exp(loss):,.1f}" if loss < 20 else f"{math.exp(min(loss, 700)):.1e}"
 
 
 def _leak(leak: Leak, tokens: Tokens, against: str, width: int, look: Look) -> list[Text]:

@@ -61,7 +61,12 @@ def _layout(diff: MaskDiff, tokens: Tokens, width: int) -> grid.Layout:
     if diff.pool == 1 and len(tokens) <= NAMED_COLUMNS:
         longest = max((cell_len(label) for label in tokens.labels), default=1)
         sizes = [min(max(longest, 3), 8) + 2, *sizes]
-    return grid.lay_out(tuple(diff.cells.shape), diff.pool, width, labels, sizes)
+    shape = tuple(diff.cells.shape)
+    layout = grid.lay_out(shape, diff.pool, width, labels, sizes)
+    if layout.factor == 1:
+        return layout
+    labels = grid.label_width(tokens, layout.pool, width)
+    return grid.lay_out(shape, diff.pool, width, labels, [3, 2, 1])
 
 
 def _appearance(bits: int, look: Look) -> tuple[str, str]:

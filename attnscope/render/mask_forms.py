@@ -130,7 +130,8 @@ def _sparse(places: list[int], cell: int) -> str:
     line = ""
     for index, place in enumerate(places):
         here = index * cell
-        if index % 5 == 0 and len(line) <= here:
+        fits = len(line) <= here and here + len(str(place)) <= len(places) * cell
+        if index % 5 == 0 and fits:
             line = line.ljust(here) + str(place).rjust(cell)
     return line
 

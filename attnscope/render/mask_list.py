@@ -13,6 +13,8 @@ from attnscope.render.mask_table import title
 from attnscope.render.palette import BAD, CAUTION, FUTURE, QUIET, Fitted, Look, counted
 from attnscope.text import ranges
 
+NOTATION = frozenset("!,[]")
+"""Signs that would be read as part of the list."""
 NAMED = 12
 """Keys that are named; more are told as ranges of positions."""
 
@@ -57,7 +59,8 @@ def _row(names: list[str], query: int, bits: torch.Tensor, width: int, look: Loo
 def _name(tokens: Tokens, place: int) -> str:
     """The label, with its position where the label stands more than once."""
     label = label_at(tokens, place)
-    return f"{label}({place})" if tokens.labels.count(label) > 1 else label
+    name = f'"{label}"' if set(label) & NOTATION else label
+    return f"{name}({place})" if tokens.labels.count(label) > 1 else name
 
 
 if __name__ == "__main__":

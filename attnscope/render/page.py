@@ -18,7 +18,7 @@ from attnscope.render.palette import CAUTION, QUIET, STRONG, Fitted, Look
 from attnscope.render.proof import proof
 from attnscope.render.vectors import vectors
 
-SAME_MASK = "the same mask closes the same cells in every head, and each fills the rest its own way"
+SAME_MASK = "a layer's mask closes the same cells in every head; each fills the rest its own way"
 
 
 def page(trace: Trace, *, with_caveat: bool = False) -> RenderableType:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from math import exp, isfinite, log
 
 from rich.console import Console, ConsoleOptions, RenderableType
 
@@ -147,12 +148,22 @@ class Look:
 
 def counted(number: int, noun: str) -> str:
     """A number with its noun: `1 head`, `1,024 heads`."""
-    return f"1 {noun}" if number == 1 else f"{number:,} {noun}s"
+    if number == 1:
+        return f"1 {noun}"
+    plural = f"{noun[:-1]}ies" if noun.endswith(("ry", "ty")) else f"{noun}s"
+    return f"{number:,} {plural}"
 
 
 def percent(share: float) -> str:
     """A share in whole percent; small ones do not become 0."""
-    return "<1%" if 0 < share < 0.005 else f"{share:.0%}"
+    return "<1%" if 0 < share <= 0.005 else f"{share:.0%}"
+
+
+def perplexity(loss: float) -> str:
+    """Exp of a mean loss in nats; as a power of ten where it is large."""
+    if not isfinite(loss):
+        return str(loss)
+    return f"{exp(loss):,.1f}" if loss < 20 else f"10^{loss / log(10):.0f}"
 
 
 class Fitted:

@@ -9,12 +9,12 @@ from attnscope.records import HeadComparison, Tokens
 from attnscope.render.grid import label_at
 from attnscope.render.hanging import hanging
 from attnscope.render.key_table import number
-from attnscope.render.palette import QUIET, STRONG, Fitted, Look, percent
+from attnscope.render.palette import QUIET, STRONG, Fitted, Look, counted, percent
 from attnscope.text import fit, pad
 
 ALL = 24
 """Up to this many queries are all shown; of more, those whose output moves most."""
-NAME = 12
+NAME = 10
 NUMBERS = 8
 """Outputs with more dimensions than this are not told one by one."""
 
@@ -41,15 +41,18 @@ def _draw(head: HeadComparison, tokens: Tokens, width: int, look: Look) -> list[
     digits = len(str(places[-1]))
     heading = f"{'':{digits}} {pad('query', NAME)}"
     for title, _, _ in sides:
-        heading += f"{title:>8}{'weight':>8}"
-    lines = [Text(f"{heading}  output moves", style=QUIET)]
+        heading += f"{title:>7}{'weight':>7}"
+    lines = [Text(f"{heading}  moves", style=QUIET)]
     for place in places:
         name = pad(fit(label_at(tokens, place), NAME - 1, look.glyphs.ellipsis), NAME)
         line = Text.assemble((f"{place:>{digits}} ", QUIET), name)
         for _, counts, weights in sides:
-            line.append(f"{int(counts[place]):>8}{percent(float(weights[place])):>8}")
-        line.append(f"{percent(float(head.moved[place])):>14}")
+            line.append(f"{int(counts[place]):>7}{percent(float(weights[place])):>7}")
+        line.append(f"{percent(float(head.moved[place])):>7}")
         lines.append(line)
+    if len(places) < len(queries):
+        rest = counted(len(queries) - len(places), "more query").replace("querys", "queries")
+        lines.append(Text(look.say(f"… {rest}, whose output moves less"), style=QUIET))
     lines += [Text(), *_explained([title for title, _, _ in sides], width, look)]
     return [*lines, *_gone(head, tokens, width, look)]
 
@@ -61,7 +64,7 @@ def _explained(titles: list[str], width: int, look: Look) -> list[Text]:
         "shown": "shown: keys that only its own mask shows, and the weight that they have",
     }
     told = [meanings[title] for title in titles]
-    told.append("output moves: length of the difference over that of the other output")
+    told.append("moves: length of the difference between both outputs over that of the other one")
     return [line for words in told for line in hanging(Text(), look.say(words), width, QUIET)]
 
 

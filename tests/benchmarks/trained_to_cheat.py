@@ -1,6 +1,6 @@
 """What becomes of a language model that is trained without its mask.
 
-    python -m tests.benchmarks.trained_to_cheat
+    python -m tests.benchmarks.trained_to_cheat [SEED]
 
 Two copies of `fable` are trained on texts that fable itself wrote, one with its masks and one with
 every mask taken away. Both are asked for texts that they were not trained on: with all of the
@@ -10,6 +10,7 @@ text there, as in training, and with only what comes before each token, as in wr
 from __future__ import annotations
 
 import copy
+import sys
 import time
 from typing import Any
 
@@ -28,8 +29,8 @@ PROMPT, WRITTEN = 12, 20
 
 
 def main() -> None:
-    """Write the texts, train both copies, print one line for each."""
-    torch.manual_seed(0)
+    """Write the texts, train both copies, print one line for each; the seed may be given."""
+    torch.manual_seed(int(sys.argv[1]) if len(sys.argv) > 1 else 0)
     torch.set_num_threads(1)
     loaded = load(LoadOptions(model="fable"))
     texts = write_texts(loaded.model)
@@ -43,9 +44,13 @@ def write_texts(model: Any) -> Tensor:
     starts = torch.randint(5, model.config.vocab_size, (TEXTS + HELD_OUT, 1))
     with torch.no_grad():
         return model.generate(
-            starts, attention_mask=torch.ones_like(starts), do_sample=True, max_new_tokens=TOKENS - 1, min_new_tokens=TOKENS - 1,
+            starts,
+            attention_mask=torch.ones_like(starts),
+            do_sample=True,
+            max_new_tokens=TOKENS - 1,
+            min_new_tokens=TOKENS - 1,
             pad_token_id=0,
-        )  # fmt: skip
+        )
 
 
 def report(name: str, loaded: LoadedModel, mask: Mask, texts: Tensor) -> None:

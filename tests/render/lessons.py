@@ -35,6 +35,8 @@ CONSOLES = {
     "legacy": {"encoding": "cp437", "legacy_windows": True},
 }
 """Consoles by name: how each encodes, and what Rich is told of it."""
+SCREENS = ((40, "unicode"), (40, "ascii"), (60, "legacy"), (80, "unicode"), (200, "ascii"))
+"""Widths and consoles that a whole page is printed on."""
 
 
 def shown_on(thing: RenderableType, width: int, console: str) -> str:

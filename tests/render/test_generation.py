@@ -38,8 +38,7 @@ def without_cache() -> Generation:
     return lessons.make_generation(steps=steps)
 
 
-@pytest.mark.parametrize("console", CONSOLES)
-@pytest.mark.parametrize("width", lessons.WIDTHS)
+@pytest.mark.parametrize(("width", "console"), lessons.SCREENS)
 @pytest.mark.parametrize("name", ["plain", "hostile"])
 def test_every_line_fits_and_is_harmless(name: str, width: int, console: str) -> None:
     generation = hostile() if name == "hostile" else lessons.make_generation()

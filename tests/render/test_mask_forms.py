@@ -86,8 +86,7 @@ def test_columns_that_do_not_fit_go_on_below(form: Form, width: int) -> None:
         assert signs == [seen if query - 5 < key <= query else closed for key in range(30)]
 
 
-@pytest.mark.parametrize("console", ["unicode", "ascii"])
-@pytest.mark.parametrize("width", [40, 200])
+@pytest.mark.parametrize(("width", "console"), [(40, "ascii"), (200, "unicode")])
 @pytest.mark.parametrize("form", FORMS)
 def test_one_leaking_cell_of_many_stays(form: Form, width: int, console: str) -> None:
     trace = examples.big()
@@ -100,7 +99,7 @@ def test_one_leaking_cell_of_many_stays(form: Form, width: int, console: str) ->
     assert f"{mixed} some of each" in output
 
 
-@pytest.mark.parametrize("width", [43, 48, 53, 60])
+@pytest.mark.parametrize("width", [43, 53])
 @pytest.mark.parametrize("name", ["exact", "pooled"])
 def test_the_numbers_over_the_columns_are_one_line(name: str, width: int) -> None:
     tokens, mask = lessons.many_tokens(47), examples.make_mask(examples.causal_cells(47))

@@ -34,7 +34,7 @@ def test_what_each_query_loses(width: int, console: str) -> None:
         ["4", "mat", "0", "0%", "0%"],
     ]
     words = " ".join(output.split())
-    assert words.startswith("query hidden weight output moves")
+    assert words.startswith("query hidden weight moves")
     assert "hidden: keys that the model's own mask takes away" in words
     assert "shown" not in output
 
