@@ -25,7 +25,7 @@ from attnscope.measure.compare import ComparisonTally, multiplied
 from attnscope.measure.mask_map import MaskMaps
 from attnscope.measure.run import Selection
 from attnscope.measure.trace import under_mask
-from attnscope.records import Cheat, Comparison, Generation, MaskTables, Tokens, Unseen
+from attnscope.records import Cheat, Comparison, Generation, MaskTables, Step, Tokens, Unseen
 from attnscope.text import ranges
 
 NO_MASK, MULTIPLIED = "none", "multiplied"
@@ -137,12 +137,21 @@ def generate(
         notes.append(f"It has no positions for more than {len(tokens) + room - 1} tokens.")
     if not written.cached:
         notes.append("The model returns no cache: each step reads the whole text.")
+    elif unseen := _without_cache(loaded, written.steps[-1]):
+        notes.append(f"Of layers {ranges(unseen)} no cache of their own was seen.")
     return Generation(
         model=loaded.info, prompt=tokens, tokens=extended(loaded, tokens, written.ids),
         steps=tuple(written.steps), masks=written.masks, limit=written.limit,
         reason=view.reason if view else "",
         notes=(*([loaded.remark] if loaded.remark else []), *notes),
     )  # fmt: skip
+
+
+def _without_cache(loaded: LoadedModel, step: Step) -> set[int]:
+    """Layers of which no keys and values were seen, in a model that keeps some for others."""
+    if not any(state.kind == "key/value" for state in step.cache):
+        return set()
+    return set(range(loaded.info.layers)) - {one for state in step.cache for one in state.layers}
 
 
 def cheat(

@@ -11,6 +11,9 @@ from torch import Tensor
 
 from attnscope.records import CacheState
 
+STATES = ("conv_states", "recurrent_states", "ssm_states")
+"""Where caches and their layers keep states of fixed size."""
+
 
 @dataclass(frozen=True, slots=True)
 class Kept:
@@ -97,18 +100,27 @@ def _entries(cache: Any, end: int) -> Iterator[tuple[int, Tensor, Tensor]]:
 
 def _fixed(cache: Any) -> Iterator[tuple[int, list[Tensor]]]:
     """Layers that keep states of fixed size: linear attention, state spaces, convolutions."""
-    if isinstance(cache, list | tuple) and (tensors := _tensors(dict(enumerate(cache)))):
-        yield 0, tensors  # RWKV: all layers in one
-    for layer, one in enumerate(getattr(cache, "layers", None) or ()):
-        tensors = [
-            tensor
-            for name in ("conv_states", "recurrent_states")
-            for tensor in _tensors(getattr(one, name, None))
-        ]
-        if tensors:
+    layers = getattr(cache, "layers", None)
+    if layers is None:  # RWKV's lists, and the caches of transformers 5.3: all layers in one
+        kept = [cache if isinstance(cache, list | tuple) else _stores(cache)]
+    else:
+        kept = [_stores(one) for one in layers]
+    for layer, stores in enumerate(kept):
+        if tensors := _tensors(stores):
             yield layer, tensors
 
 
-def _tensors(states: Any) -> list[Tensor]:
-    values = states.values() if isinstance(states, dict) else [states]
-    return [one for one in values if isinstance(one, Tensor)]
+def _stores(holder: Any) -> list[Any]:
+    """What a cache, or one layer of it, keeps its states in."""
+    kept = (getattr(holder, name, None) for name in STATES)
+    return [one for one in kept if one is not None]
+
+
+def _tensors(stores: Any) -> list[Tensor]:
+    """All tensors in lists and dictionaries of them."""
+    if isinstance(stores, Tensor):
+        return [stores]
+    if not isinstance(stores, dict | list | tuple):
+        return []
+    values = stores.values() if isinstance(stores, dict) else stores
+    return [tensor for one in values for tensor in _tensors(one)]

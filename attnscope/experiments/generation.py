@@ -165,8 +165,12 @@ def _read(
 ) -> tuple[Tensor, Any]:
     """The last token's logits, and the cache."""
     ids = torch.tensor([list(piece)], device=subject.device)
+    given: dict[str, Any] = {"past_key_values": store, "use_cache": use_cache}
+    if store is not None:  # some state-space models of transformers 5.3 ask for it
+        places = torch.arange(seen.end - len(piece), seen.end, device=subject.device)
+        given["cache_position"] = places
     with subject.running(len(piece)), capture(subject.model, seen.add):
-        ran = subject(ids, past_key_values=store, use_cache=use_cache)
+        ran = subject(ids, **given)
     return ran.logits[0, -1], ran.past_key_values
 
 
