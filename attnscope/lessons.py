@@ -13,7 +13,7 @@ from attnscope.capture import capture
 from attnscope.capture.runs import forward
 from attnscope.errors import CaptureError, SelectionError
 from attnscope.experiments.cheat import given_tokens, stored_moves, written
-from attnscope.experiments.generation import namer, write
+from attnscope.experiments.generation import HALF, namer, write
 from attnscope.experiments.remask import compare_losses
 from attnscope.experiments.subject import subject_of
 from attnscope.expressions import parse
@@ -23,9 +23,19 @@ from attnscope.load.quiet import quiet
 from attnscope.masks import everything
 from attnscope.measure.compare import ComparisonTally, multiplied
 from attnscope.measure.mask_map import MaskMaps
+from attnscope.measure.pooling import EXACT_UP_TO
 from attnscope.measure.run import Selection
 from attnscope.measure.trace import under_mask
-from attnscope.records import Cheat, Comparison, Generation, MaskTables, Step, Tokens, Unseen
+from attnscope.records import (
+    AttentionCall,
+    Cheat,
+    Comparison,
+    Generation,
+    MaskTables,
+    Step,
+    Tokens,
+    Unseen,
+)
 from attnscope.text import ranges
 
 NO_MASK, MULTIPLIED = "none", "multiplied"
@@ -46,7 +56,18 @@ def delivered_masks(
 
     Raises SelectionError for an argument that it does not take, CaptureError when it does not run.
     """
-    maps, notes = MaskMaps(), dict.fromkeys([loaded.remark] if loaded.remark else [])
+    maps, size = MaskMaps(), len(tokens)
+    notes = dict.fromkeys([loaded.remark] if loaded.remark else [])
+
+    def add(call: AttentionCall) -> None:
+        if call.unexplained:
+            notes[f"{call.module}: {call.unexplained}"] = None
+        elif (call.queries, call.keys) != (size, size):
+            notes[
+                f"{call.module}: a call of {call.queries} queries over {call.keys} keys, not drawn"
+            ] = None
+        else:
+            maps.add(call)
 
     def miss(unseen: Unseen) -> None:
         if unseen.over(len(tokens)):
@@ -54,7 +75,7 @@ def delivered_masks(
 
     if progress:
         progress(f"running {loaded.info.name}")
-    with quiet(bars=False), capture(loaded.model, maps.add, miss):
+    with quiet(bars=False), capture(loaded.model, add, miss):
         forward(loaded.model, tokens.ids, beside)
     masks = maps.result()
     silent = set(range(loaded.info.layers)) - {layer for mask in masks for layer in mask.layers}
@@ -84,13 +105,20 @@ def compare(
     mask = everything() if against in {NO_MASK, MULTIPLIED} else parse(against).mask(size)
     change = multiplied if wrong else partial(under_mask, mask=mask)
     heads = ComparisonTally(change, torch.tensor(tokens.ids), loaded.info, selection)
-    run_once(loaded, tokens, heads.add, None, progress)
+    run_once(loaded, tokens, heads.add, heads.miss, progress)
     head = heads.result()
-    notes = [loaded.remark] if loaded.remark else []
+    notes = [*([loaded.remark] if loaded.remark else []), *heads.notes]
     if head is None:
         notes.append("No such head could be recomputed, so none is compared.")
+    notes += _other_mixers(loaded, heads.layers)
     whole = None
-    if wrong:
+    blind = int((~mask.rows(0, size, size)[0, 0].any(dim=-1)).sum())
+    if blind:
+        notes.append(
+            f"Under this mask {counted_queries(blind)} no key at all. What kernels make of that"
+            " differs, so the whole model is not run with it."
+        )
+    elif wrong:
         notes.append("The whole model is not run with multiplied scores: only one head is.")
     elif size < 2:
         notes.append("The prompt has a single token, so there is no next one to expect.")
@@ -106,6 +134,22 @@ def compare(
         model=loaded.info, tokens=tokens, against=against, head=head, whole=whole,
         notes=tuple(notes),
     )  # fmt: skip
+
+
+def counted_queries(number: int) -> str:
+    """`1 query sees`, `3 queries see`."""
+    return "1 query sees" if number == 1 else f"{number:,} queries see"
+
+
+def _other_mixers(loaded: LoadedModel, attending: set[int]) -> list[str]:
+    """A note on layers whose attention was not seen, in a model of which some was."""
+    others = set(range(loaded.info.layers)) - attending
+    if not others or not attending:
+        return []
+    return [
+        f"In layers {ranges(others)} no attention was seen: what mixes tokens there has no mask to"
+        " be taken away."
+    ]
 
 
 def generate(
@@ -139,9 +183,17 @@ def generate(
         notes.append("The model returns no cache: each step reads the whole text.")
     elif unseen := _without_cache(loaded, written.steps[-1]):
         notes.append(f"Of layers {ranges(unseen)} no cache of their own was seen.")
+    notes += [f"Not followed: {words}." for words in written.unseen]
+    if loaded.model.dtype in HALF and not written.untold:
+        notes.append(
+            "In half precision rounding hides much: a float32 copy was asked whether both agree."
+        )
+    if not written.masks and len(written.ids) > EXACT_UP_TO:
+        notes.append(f"The mask of more than {EXACT_UP_TO:,} tokens is not drawn.")
     return Generation(
         model=loaded.info, prompt=tokens, tokens=extended(loaded, tokens, written.ids),
         steps=tuple(written.steps), masks=written.masks, limit=written.limit,
+        untold=written.untold,
         reason=view.reason if view else "",
         notes=(*([loaded.remark] if loaded.remark else []), *notes),
     )  # fmt: skip

@@ -114,8 +114,8 @@ def documents(number: Int[Tensor, "batch key"]) -> Mask:
     """Each query sees the keys of its own document; `number` tells documents apart."""
 
     def same(batch: Tensor, head: Tensor, query: Tensor, key: Tensor) -> Tensor:
-        row = _clamp(batch, number.shape[0])
-        return number[row, query] == number[row, key]
+        row, numbers = _clamp(batch, number.shape[0]), number.to(query.device)
+        return numbers[row, query] == numbers[row, key]
 
     return Mask(predicate=same, batches=number.shape[0])
 
@@ -148,7 +148,9 @@ def block(first: int, last: int) -> Mask:
 def padding(real: Bool[Tensor, "batch key"]) -> Mask:
     """The keys that are real tokens in their batch row."""
     return Mask(
-        predicate=lambda batch, head, query, key: real[_clamp(batch, real.shape[0]), key],
+        predicate=lambda batch, head, query, key: real.to(key.device)[
+            _clamp(batch, real.shape[0]), key
+        ],
         batches=real.shape[0],
     )
 

@@ -2,36 +2,31 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from attnscope.capture import capture
 from attnscope.experiments.caches import Kept, copies, states
 from attnscope.experiments.floor import FLOOR_FACTOR, rounding_floor
+from attnscope.experiments.new_rows import NewRows, Place
+from attnscope.experiments.remask import require_numbers
 from attnscope.experiments.subject import Subject
+from attnscope.experiments.switches import exact_copy
 from attnscope.load.pieces import piece_texts
 from attnscope.masks import dense
-from attnscope.measure.attention import weight_rows
 from attnscope.measure.drift import drift
 from attnscope.measure.mask_map import draw
-from attnscope.measure.trace import one_head
-from attnscope.records import (
-    AttentionCall,
-    Candidate,
-    MaskMap,
-    NewRow,
-    NewWeights,
-    Step,
-    StepCost,
-)
-from attnscope.text import label
+from attnscope.measure.pooling import EXACT_UP_TO
+from attnscope.records import Candidate, MaskMap, Step, StepCost
+from attnscope.text import label, ranges
 
-Place = tuple[int, int]
-"""Layer and head."""
+HALF = (torch.float16, torch.bfloat16)
 
 GROWN = "row by row, as the kernels were handed it"
 """How the mask of a text that was written arrived."""
@@ -51,48 +46,15 @@ class Written:
     masks: tuple[MaskMap, ...]
     """As they grew."""
     limit: float
-    """What rounding explains of a difference between logits."""
+    """What rounding explains of a step's drift; NaN where it cannot be compared."""
+    untold: str
+    """Why not, in words."""
     ended: bool
     """True when the model ended the text itself."""
     cached: bool
     """False when it returned no cache."""
-
-
-@dataclass(slots=True)
-class _Seen:
-    """What the attention calls of one forward show."""
-
-    end: int
-    """Tokens read so far, these included."""
-    place: Place | None = None
-    products: int = 0
-    weights: NewWeights | None = None
-    rows: dict[int, list[Tensor]] = field(default_factory=dict)
-    """For each layer the new queries' rows, over the keys from position 0 on."""
-    first_keys: dict[int, int] = field(default_factory=dict)
-
-    def add(self, call: AttentionCall) -> None:
-        """Count one call and keep its new rows."""
-        self.products += call.output.shape[0] * call.heads * call.queries * call.keys
-        first = max(self.end - call.keys, 0)
-        if call.layer not in self.rows:
-            allowed = call.mask.rows(0, call.queries, call.keys, call.output.device)[0]
-            cells = allowed.any(dim=0).cpu()
-            self.rows[call.layer] = list(torch.nn.functional.pad(cells, (first, 0)))
-            self.first_keys[call.layer] = first
-        if self.place and self.weights is None and call.layer == self.place[0]:
-            self.weights = _newest(call, self.place, first)
-
-    def newest(self) -> tuple[NewRow, ...]:
-        """The last query's row, layers with the same one together."""
-        found: dict[tuple[int, bytes], NewRow] = {}
-        for layer, rows in self.rows.items():
-            first = self.first_keys[layer]
-            allowed = rows[-1][first:]
-            alike = (first, allowed.numpy().tobytes())
-            layers = (*found[alike].layers, layer) if alike in found else (layer,)
-            found[alike] = NewRow(layers=layers, first_key=first, allowed=allowed)
-        return tuple(found.values())
+    unseen: tuple[str, ...]
+    """Attention that was not followed, in words."""
 
 
 def write(
@@ -101,46 +63,130 @@ def write(
     """Generate up to `steps` tokens greedily, with a cache where the model returns one.
 
     `top` candidates a step are kept; `place` is the head whose newest row is. Raises CaptureError
-    when the model does not run.
+    when the model does not run or gives no numbers.
     """
-    done: list[Step] = []
-    grown: dict[int, list[Tensor]] = {}
-    text, store, kept = list(ids), None, dict[int, Kept]()
-    cached = True
-    while len(done) < steps:
-        piece = text[len(ids) + len(done) - 1 :] if done and cached else text
-        now, full = _Seen(len(text), place), _Seen(len(text))
-        logits, store = _read(subject, piece, store if cached else None, now, use_cache=True)
-        whole, _ = _read(subject, text, None, full, use_cache=False)
-        cached = cached and store is not None
-        candidates = names(logits, top)
-        for layer, rows in now.rows.items():
-            grown.setdefault(layer, []).extend(rows if not done or cached else rows[-1:])
-        done.append(
+    writer = _Writer(subject, ids, place, names, top)
+    while len(writer.steps) < steps and not writer.ended:
+        writer.step()
+    return writer.result()
+
+
+class _Writer:
+    """A text in the making."""
+
+    def __init__(
+        self, subject: Subject, ids: Sequence[int], place: Place | None, names: Names, top: int
+    ) -> None:
+        self._subject, self._place, self._names, self._top = subject, place, names, top
+        self._prompt, self._text = len(ids), list(ids)
+        self._store: Any = None
+        self._kept: dict[int, Kept] = {}
+        self._grown: dict[int, list[Tensor]] = {}
+        self._cached = True
+        self._unseen: dict[str, None] = {}
+        self.steps: list[Step] = []
+
+    @property
+    def ended(self) -> bool:
+        """True when the last token ends the text."""
+        return bool(self.steps) and self._text[-1] in _ends(self._subject.model)
+
+    def step(self) -> None:
+        """Read what is new, and the whole text beside it; choose the next token."""
+        end = len(self._text)
+        piece = self._text[-1:] if self.steps and self._cached else self._text
+        now, full = NewRows(end, self._place), NewRows(end)
+        store = self._store if self._cached else None
+        logits, self._store = _read(self._subject, piece, store, now, use_cache=True)
+        whole, _ = _read(self._subject, self._text, None, full, use_cache=False)
+        require_numbers(logits)
+        self._cached &= self._store is not None
+        self._note(now, full)
+        candidates = self._names(logits, self._top)
+        self.steps.append(
             Step(
-                read=len(text) - 1,
+                read=end - 1,
                 candidates=candidates,
                 rows=now.newest(),
                 weights=now.weights,
-                cache=states(store, kept, len(text)),
+                cache=states(self._store, self._kept, end),
                 drift=float(drift(logits[None], whole[None])[0]),
                 cached=StepCost(tokens=len(piece), products=now.products),
-                full=StepCost(tokens=len(text), products=full.products),
+                full=StepCost(tokens=end, products=full.products),
             )
         )
-        kept = copies(store, len(text))
-        text.append(candidates[0].token)
-        if candidates[0].token in _ends(subject.model):
-            break
-    prompt = torch.tensor([text])
-    return Written(
-        ids=text,
-        steps=done,
-        masks=_grown(grown, len(text) - 1),
-        limit=FLOOR_FACTOR * rounding_floor(subject, prompt, 0),
-        ended=text[-1] in _ends(subject.model),
-        cached=cached,
-    )
+        self._kept = copies(self._store, end)
+        self._text.append(candidates[0].token)
+
+    def _note(self, now: NewRows, full: NewRows) -> None:
+        """Keep the new rows of the mask, and what was not followed."""
+        for words in (*now.unseen, *full.unseen):
+            self._unseen[words] = None
+        missing = full.layers - now.layers
+        if missing:
+            self._unseen[f"layers {ranges(missing)}: not seen when one token is read"] = None
+        if len(self._text) > EXACT_UP_TO:
+            self._grown.clear()
+            return
+        for layer, rows in now.rows():
+            new = rows if not self.steps or self._cached else rows[-1:]
+            self._grown.setdefault(layer, []).extend(new)
+
+    def result(self) -> Written:
+        """All of it, both ways compared where they can be."""
+        read = self._text[:-1]
+        masks = _grown(self._grown, len(read))
+        limit, untold = math.nan, self._untold(masks)
+        if not untold:
+            limit, untold = self._compare(read)
+        return Written(
+            ids=self._text,
+            steps=self.steps,
+            masks=masks,
+            limit=limit,
+            untold=untold,
+            ended=self.ended,
+            cached=self._cached,
+            unseen=tuple(self._unseen),
+        )
+
+    def _untold(self, masks: tuple[MaskMap, ...]) -> str:
+        if not self._cached:
+            return "there is no cache, so there is nothing to compare"
+        if any(mask.leaves_open for mask in masks):
+            return (
+                "its masks show the prompt later tokens, so that the whole text read at once is"
+                " another question"
+            )
+        return ""
+
+    def _compare(self, read: list[int]) -> tuple[float, str]:
+        """The limit, or why there is none; in half precision a float32 copy is asked."""
+        subject, ids = self._subject, torch.tensor([read])
+        if subject.model.dtype in HALF:
+            twin = exact_copy(subject.model, torch.float32)
+            if twin is None:
+                return math.nan, (
+                    "rounding in half precision would hide a difference, and there is no room for"
+                    " a copy in float32"
+                )
+            subject = Subject(twin, subject.vocabulary.tolist(), subject.cost)
+            drifts = _drifts(subject, read, self._prompt)
+            self.steps = [
+                replace(step, drift=one) for step, one in zip(self.steps, drifts, strict=True)
+            ]
+        return FLOOR_FACTOR * rounding_floor(subject, ids, 0), ""
+
+
+def _drifts(subject: Subject, read: list[int], prompt: int) -> list[float]:
+    """How far each cached step is from the whole text read at once, for a text that is written."""
+    found, store = [], None
+    for end in range(prompt, len(read) + 1):
+        piece = read[:end] if store is None else read[end - 1 : end]
+        logits, store = _read(subject, piece, store, NewRows(end), use_cache=True)
+        whole, _ = _read(subject, read[:end], None, NewRows(end), use_cache=False)
+        found.append(float(drift(logits[None], whole[None])[0]))
+    return found
 
 
 def namer(tokenizer: object) -> Names:
@@ -161,7 +207,7 @@ def namer(tokenizer: object) -> Names:
 
 
 def _read(
-    subject: Subject, piece: Sequence[int], store: Any, seen: _Seen, *, use_cache: bool
+    subject: Subject, piece: Sequence[int], store: Any, seen: NewRows, *, use_cache: bool
 ) -> tuple[Tensor, Any]:
     """The last token's logits, and the cache."""
     ids = torch.tensor([list(piece)], device=subject.device)
@@ -169,20 +215,9 @@ def _read(
     if store is not None:  # some state-space models of transformers 5.3 ask for it
         places = torch.arange(seen.end - len(piece), seen.end, device=subject.device)
         given["cache_position"] = places
-    with subject.running(len(piece)), capture(subject.model, seen.add):
+    with subject.running(len(piece)), capture(subject.model, seen.add, seen.miss):
         ran = subject(ids, **given)
     return ran.logits[0, -1], ran.past_key_values
-
-
-def _newest(call: AttentionCall, place: Place, first: int) -> NewWeights | None:
-    layer, head = place
-    if head >= call.heads:
-        return None
-    single = one_head(call, head)
-    rows = weight_rows(single, call.queries - 1, call.queries)
-    weights = torch.zeros(call.keys, dtype=torch.float64)
-    weights[: rows.columns] = rows.weights[0, 0].cpu()
-    return NewWeights(layer=layer, head=head, first_key=first, weights=weights)
 
 
 def _grown(rows: dict[int, list[Tensor]], tokens: int) -> tuple[MaskMap, ...]:
@@ -191,7 +226,7 @@ def _grown(rows: dict[int, list[Tensor]], tokens: int) -> tuple[MaskMap, ...]:
     for layer, each in rows.items():
         if len(each) != tokens:
             continue
-        cells = torch.stack([torch.nn.functional.pad(row, (0, tokens - len(row))) for row in each])
+        cells = torch.stack([pad(row[:tokens], (0, max(tokens - len(row), 0))) for row in each])
         found.setdefault(cells.numpy().tobytes(), (cells, []))[1].append(layer)
     drawn = [(draw(dense(cells), tokens, GROWN), layers) for cells, layers in found.values()]
     return tuple(replace(one, layers=tuple(layers)) for one, layers in drawn)

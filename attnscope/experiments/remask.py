@@ -1,98 +1,26 @@
-"""The whole model with another mask in its attention: what the mask is for.
-
-The mask is exchanged where the model hands it to its kernel; everything else stays as it is.
-Models that call no kernel through transformers' interface get another output instead.
-"""
+"""The whole model with another mask in its attention: what the mask is for."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from functools import partial
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-from attnscope.capture import capture
-from attnscope.capture.interface import InterfaceCall
-from attnscope.capture.session import OnCall
+from attnscope.capture.traits import routes
 from attnscope.errors import CaptureError
+from attnscope.experiments.exchange import masked_as
+from attnscope.experiments.floor import FLOOR_FACTOR, rounding_floor
 from attnscope.experiments.subject import Subject
 from attnscope.experiments.switches import batched_experts
-from attnscope.faults import parts
-from attnscope.faults.delivered import altered
 from attnscope.load.pieces import piece_texts
 from attnscope.masks import Mask
-from attnscope.measure.attention import output_rows, row_blocks, weight_rows
 from attnscope.measure.drift import drift
-from attnscope.measure.trace import under_mask
-from attnscope.records import AttentionCall, Guess, Leak, LossComparison
+from attnscope.records import Guess, Leak, LossComparison
 from attnscope.text import label
 
 TRIED = 8
 """Tokens that are put in an answer's place."""
-
-
-@contextmanager
-def masked_as(
-    subject: Subject, mask: Mask, tokens: int, watch: OnCall | None = None
-) -> Iterator[None]:
-    """While inside, attention over `tokens` positions gets this mask, in every layer.
-
-    It is exchanged at transformers' interface; where attention does not pass there, its output is
-    replaced by the reference's under this mask. `watch` is told each attention call.
-
-    Raises CaptureError where neither is possible.
-    """
-    modules = [module for _, module in parts.attentions(subject.model)]
-    if not modules:
-        _require_reach(subject, tokens)
-        with capture(subject.model, partial(_replace, mask=mask, tokens=tokens, watch=watch)):
-            yield
-        return
-
-    def exchange(allowed: Tensor, call: InterfaceCall) -> Tensor:
-        if allowed.shape[-2:] != (tokens, tokens):
-            return allowed
-        return mask.rows(0, tokens, tokens).to(allowed.device)
-
-    with ExitStack() as stack:
-        stack.enter_context(altered(modules, exchange))
-        if watch is not None:
-            stack.enter_context(capture(subject.model, watch))
-        yield
-
-
-def _replace(call: AttentionCall, *, mask: Mask, tokens: int, watch: OnCall | None) -> None:
-    """Write the output under another mask over the kernel's own, before the model reads it."""
-    if watch is not None:
-        watch(call)
-    if (call.queries, call.keys) != (tokens, tokens):
-        return
-    if call.query is None:
-        raise CaptureError(
-            f"The mask of {call.module} cannot be exchanged: its scores are unknown."
-        )
-    other = under_mask(call, mask)
-    rows = (output_rows(other, weight_rows(other, *span)) for span in row_blocks(other))
-    call.output.copy_(torch.cat(list(rows), dim=1)[None])
-
-
-def _require_reach(subject: Subject, tokens: int) -> None:
-    """Write NaN over what attention gives: the model must notice, or nothing would be exchanged."""
-    prompt, calls = subject.draw(tokens, seed=0), list[str]()
-
-    def spoil(call: AttentionCall) -> None:
-        calls.append(call.module)
-        call.output.fill_(torch.nan)
-
-    with capture(subject.model, spoil):
-        logits = _plain(subject, prompt)
-    name = type(subject.model).__name__
-    if not calls:
-        raise CaptureError(f"No attention of {name} was seen: it has no mask that could be taken.")
-    if not bool(logits.isnan().all()):
-        raise CaptureError(f"The masks of {name} cannot be exchanged.")
 
 
 def compare_losses(
@@ -100,10 +28,12 @@ def compare_losses(
 ) -> LossComparison:
     """Next-token losses with the model's own masks and with `mask`, and one answer that leaks.
 
-    Raises CaptureError when the model does not run so.
+    Raises CaptureError when the model does not run so, or gives no numbers.
     """
     prompt = torch.tensor([list(ids)])
     own, other = _both(subject, prompt, mask)
+    require_numbers(own, ids)
+    require_numbers(other, ids)
     own_guesses, other_guesses = (guesses(logits, ids, tokenizer) for logits in (own, other))
     helped = [one.loss - two.loss for one, two in zip(own_guesses, other_guesses, strict=True)]
     shows_next = mask.rows(0, len(ids), len(ids))[0, 0].diagonal(1).nonzero().flatten().tolist()
@@ -113,6 +43,19 @@ def compare_losses(
         other=other_guesses,
         leak=_leak(subject, prompt, mask, position, tokenizer),
     )
+
+
+def require_numbers(logits: Tensor, ids: Sequence[int] = ()) -> None:
+    """Raise CaptureError for logits of which nothing can be said, or that leave an id out."""
+    if bool(logits.isnan().any()):
+        raise CaptureError(
+            "The model's logits are no numbers (NaN), so nothing can be said of them."
+        )
+    if ids and max(ids) >= logits.shape[-1]:
+        raise CaptureError(
+            f"The model reads token id {max(ids)}, but expects only ids up to"
+            f" {logits.shape[-1] - 1}."
+        )
 
 
 def guesses(logits: Tensor, ids: Sequence[int], tokenizer: object) -> tuple[Guess, ...]:
@@ -140,11 +83,12 @@ def _masked(subject: Subject, prompt: Tensor, mask: Mask) -> Tensor:
 def _leak(subject: Subject, prompt: Tensor, mask: Mask, position: int, tokenizer: object) -> Leak:
     """Exchange the token after `position` for others, one at a time.
 
-    Each token's experts are computed apart, so that nothing moves by rounding.
+    Each token's experts are computed apart, so that nothing moves by rounding; where they cannot
+    be, what rounding explains is measured.
     """
     own_move = other_move = 0.0
     chances: dict[int, tuple[float, float]] = {}
-    with batched_experts(subject.model):
+    with batched_experts(subject.model) as apart:
         own, other = (run[position] for run in _both(subject, prompt, mask))
         for token in _others(subject, prompt, position, tokenizer):
             put_in = prompt.clone()
@@ -153,6 +97,8 @@ def _leak(subject: Subject, prompt: Tensor, mask: Mask, position: int, tokenizer
             own_move = max(own_move, float(drift(own[None], new[None])))
             other_move = max(other_move, float(drift(other[None], shown[None])))
             chances[token] = _chance(other, token), _chance(shown, token)
+        rounds = routes(subject.model) and not apart
+        limit = FLOOR_FACTOR * rounding_floor(subject, prompt, 0) if rounds else 0.0
     best = max(chances, key=lambda token: chances[token][1] - chances[token][0])
     names = [label(text) for text in piece_texts(tokenizer, [int(prompt[0, position + 1]), best])]
     return Leak(
@@ -164,6 +110,7 @@ def _leak(subject: Subject, prompt: Tensor, mask: Mask, position: int, tokenizer
         tried=len(chances),
         followed=sum(after > was for was, after in chances.values()),
         own_move=own_move,
+        own_limit=limit,
         other_move=other_move,
     )
 

@@ -59,6 +59,8 @@ class Subject:
         self.cost = cost
         self.first_position = 0
         """What its position_ids count from; RoBERTa's count from one past the pad's id."""
+        self.reached = False
+        """True once it was proven that the model reads what is written over attention's output."""
         parameters = inspect.signature(self.model.forward).parameters
         open_ended = any(one.kind is one.VAR_KEYWORD for one in parameters.values())
         self.takes = frozenset(parameters) | (THROUGH_KWARGS if open_ended else frozenset())
@@ -139,6 +141,9 @@ class Subject:
 
 def subject_of(loaded: LoadedModel, cost: Cost | None = None) -> Subject:
     """A loaded model as a subject."""
-    rows = vocabulary_size(loaded.model)
+    model: Any = loaded.model
+    head = getattr(model.get_output_embeddings(), "weight", None)
+    rows = vocabulary_size(model)
+    rows = rows if head is None else min(rows, head.shape[0])
     usable = usable_ids(loaded.model, loaded.tokenizer, rows)
     return Subject(loaded.model, usable, cost or Cost(lambda forwards: None))

@@ -48,7 +48,7 @@ def altered(modules: Iterable[nn.Module], alter: Alter) -> Iterator[None]:
         after = alter(before.clone(), call)
         if after.shape == before.shape and torch.equal(after, before):
             return attention(*call.args, **call.kwargs)
-        return run(attention, call, attention_mask=_mask(before, after, call))
+        return run(attention, call, attention_mask=in_its_form(before, after, call))
 
     with calls_of(modules, around):
         yield
@@ -94,7 +94,7 @@ def additive(allowed: Tensor, call: InterfaceCall, closed: float) -> Tensor:
     return numbers.masked_fill(~allowed, closed)
 
 
-def _mask(before: Tensor, after: Tensor, call: InterfaceCall) -> Any:
+def in_its_form(before: Tensor, after: Tensor, call: InterfaceCall) -> Any:
     """The altered cells, in the form in which this kernel was given its mask."""
     given = call.offered.mask
     if call.offered.implementation == "flex_attention":

@@ -21,13 +21,21 @@ def continued(loaded: LoadedModel, text: str, continuation: str) -> tuple[Tokens
     """
     between = "" if text[-1:].isspace() or continuation[:1].isspace() else " "
     before, whole = tokenize(loaded, text), tokenize(loaded, text + between + continuation)
-    start = len(before)
-    if whole.ids[:start] == before.ids and len(whole) > start:
+    start = _without_end(before)
+    if whole.ids[:start] == before.ids[:start] and _without_end(whole) > start > 0:
         return whole, start
     raise PromptError(
         f"The tokenizer of {loaded.info.name} joins the end of the prompt with what follows.",
         "Start the continuation with a whole word.",
     )
+
+
+def _without_end(tokens: Tokens) -> int:
+    """The number of tokens without those that the tokenizer puts at the end of every text."""
+    count = len(tokens)
+    while count and tokens.special[count - 1]:
+        count -= 1
+    return count
 
 
 def extended(loaded: LoadedModel, tokens: Tokens, ids: Sequence[int]) -> Tokens:

@@ -10,11 +10,11 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from attnscope.masks import dense, everything
-from attnscope.measure.attention import output_rows, row_blocks, weight_rows
+from attnscope.measure.attention import bias_at, output_rows, row_blocks, weight_rows
 from attnscope.measure.focus import tally
 from attnscope.measure.run import Selection
-from attnscope.measure.trace import head_view, kept, one_head, under_mask
-from attnscope.records import AttentionCall, HeadComparison, HeadFocus, ModelInfo
+from attnscope.measure.trace import biases_are_known, head_view, kept, one_head, under_mask
+from attnscope.records import AttentionCall, HeadComparison, HeadFocus, ModelInfo, Unseen
 
 Change = Callable[[AttentionCall], AttentionCall]
 """From a call to the same call under another mask."""
@@ -41,11 +41,15 @@ class ComparisonTally:
         self._change, self._ids = change, ids
         self._model, self._selection = model, selection
         self._best: _Chosen | None = None
+        self.layers: set[int] = set()
+        """Layers of which attention was seen."""
+        self._notes: dict[str, None] = {}
 
     def add(self, call: AttentionCall) -> None:
         """Measure one call; calls whose scores are not understood are passed over."""
-        size = len(self._ids)
-        if call.query is None or (call.queries, call.keys) != (size, size):
+        self.layers.add(call.layer)
+        if problem := self._cannot_compare(call):
+            self._notes[f"{call.module} is not compared: {problem}."] = None
             return
         heads = [
             head
@@ -62,6 +66,26 @@ class ComparisonTally:
             self._best = _Chosen(kept(call), focus, float(moved[head]), first)
         else:
             self._best = replace(self._best, alone=False)
+
+    def miss(self, unseen: Unseen) -> None:
+        """Note attention that was not followed."""
+        if unseen.over(len(self._ids)):
+            self._notes[f"{unseen.module} is not compared: {unseen.reason}."] = None
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was passed over, in words."""
+        return tuple(self._notes)
+
+    def _cannot_compare(self, call: AttentionCall) -> str:
+        size = len(self._ids)
+        if call.query is None:
+            return "its scores are not understood"
+        if (call.queries, call.keys) != (size, size):
+            return f"{call.queries} queries over {call.keys} keys"
+        if not biases_are_known(call, self._change(call).mask):
+            return "its mask also holds position biases, and those of hidden keys are not known"
+        return ""
 
     def result(self) -> HeadComparison | None:
         """The comparison of the head that changes most; None where no call could be measured."""
@@ -130,6 +154,8 @@ def multiplied(call: AttentionCall) -> AttentionCall:
     """
     device = call.output.device
     seen = dense(call.mask.rows(0, call.queries, call.keys, device)).predicate
+    bias = bias_at(call, 0, call.queries)
+    added = None if bias is None else bias.expand(call.heads, call.queries, call.keys)
 
     def times_mask(
         score: Tensor, batch: Tensor, head: Tensor, query: Tensor, key: Tensor
@@ -138,9 +164,11 @@ def multiplied(call: AttentionCall) -> AttentionCall:
             score = call.score_mod(score, batch, head, query, key)
         elif call.softcap is not None:
             score = call.softcap * torch.tanh(score / call.softcap)
+        if added is not None:
+            score = score + added[head, query, key]
         return torch.where(seen(batch, head, query, key), score, 0.0)
 
-    return replace(under_mask(call, everything()), score_mod=times_mask)
+    return replace(under_mask(call, everything()), bias=(), score_mod=times_mask)
 
 
 def _add(found: _Found, own: AttentionCall, other: AttentionCall, span: tuple[int, int]) -> None:

@@ -28,7 +28,9 @@ from attnscope.text import label
 SENTENCE = ("The", "cat", "sat", "on", "mat")
 """What a mask is drawn over when nothing else is asked for: the textbook example's words."""
 LONGEST = 40
-"""Positions that are drawn by themselves at most."""
+"""Positions that are drawn by themselves at most, where documents do not say how many."""
+DRAWN = 16_384
+"""Positions that are drawn at most: cells are looked at one by one."""
 
 
 def tables(
@@ -94,8 +96,15 @@ def layer_masks(maps: Sequence[MaskMap]) -> dict[int, Mask]:
 
 
 def fitting(expressions: Sequence[Expression]) -> Tokens:
-    """Tokens that show what the masks do: the textbook's words where they do, else positions."""
+    """Tokens that show what the masks do: the textbook's words where they do, else positions.
+
+    Raises SelectionError for documents that are too long to draw.
+    """
     documents = max(expression.documents for expression in expressions)
+    if documents > DRAWN:
+        raise SelectionError(
+            f"Documents of {documents:,} tokens are too long to draw.", f"Pack at most {DRAWN:,}."
+        )
     needed = documents or max(expression.needs for expression in expressions)
     if documents or needed > len(SENTENCE):
         return positions(documents or min(needed, LONGEST))

@@ -72,6 +72,23 @@ def under_mask(call: AttentionCall, mask: Mask) -> AttentionCall:
     return replace(call, mask=mask, bias=bias, mask_form="another mask", weights=None)
 
 
+def biases_are_known(call: AttentionCall, mask: Mask) -> bool:
+    """False where `mask` opens cells whose position bias stood in one tensor with the penalties of
+    the call's own mask, which took its place.
+    """
+    mixed = [
+        term
+        for term in call.bias
+        if bool((term <= PENALTY).any()) and bool(((term > PENALTY) & (term != 0)).any())
+    ]
+    if not mixed:
+        return True
+    span = (0, call.queries, call.keys)
+    device = call.output.device
+    opened = mask.rows(*span).to(device) & ~call.mask.rows(*span, device)
+    return not bool(opened.any())
+
+
 def head_view(call: AttentionCall, focus: HeadFocus, reason: str) -> HeadView:
     """One head's weights over the whole prompt, pooled where it is long."""
     pool = pool_size(call.keys)

@@ -73,8 +73,10 @@ class Leak:
     own_move: float
     """Largest change of any logit at that position over all of them, under the model's own masks.
     """
+    own_limit: float
+    """What rounding explains of `own_move`: 0.0, but for experts that cannot be computed apart."""
     other_move: float
-    """The same under the other mask."""
+    """The same as `own_move` under the other mask."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

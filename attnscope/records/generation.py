@@ -59,6 +59,8 @@ class CacheState:
     """The layers whose cache is of this shape."""
     shape: tuple[int, ...]
     """Of one tensor of keys, (batch, kv_head, key, d), or of the first state."""
+    value_shape: tuple[int, ...]
+    """Of one tensor of values; of a state the same as `shape`."""
     bytes: int
     """Of all these layers together."""
     first_new: int
@@ -97,7 +99,8 @@ class Step:
     cache: tuple[CacheState, ...]
     """One entry for each shape of cache; none where the model returns no cache."""
     drift: float
-    """Largest difference of any logit from a forward pass over the whole text without a cache."""
+    """Largest difference of any logit from a forward pass over the whole text without a cache; of a
+    model in half precision, on a copy in float32 where there is one."""
     cached: StepCost
     """What the step cost."""
     full: StepCost
@@ -119,7 +122,10 @@ class Generation:
     masks: tuple[MaskMap, ...]
     """The mask of each group of layers as it grew: the prompt's rows, then one row a step."""
     limit: float
-    """What rounding explains of a step's `drift`, measured on this model and text."""
+    """What rounding explains of a step's `drift`, measured on this model and text; NaN where
+    `untold` says why both cannot be compared."""
+    untold: str
+    """Why a step and the whole text cannot be compared, in words; empty where they are."""
     reason: str
     """Why this head's weights are shown, in plain words; empty where there are none."""
     notes: tuple[str, ...]
@@ -169,7 +175,8 @@ class Cheat:
     cheating_move: int
     """The same with every mask taken away."""
     stored: int
-    """All keys and values of the prompt: how many numbers a cache would hold."""
+    """All keys and values of the prompt that its attention was handed, in numbers; 0 where no
+    change can be told from rounding."""
     notes: tuple[str, ...]
     """Remarks in words."""
 

@@ -128,17 +128,15 @@ def _cache(cheat: Cheat, width: int, look: Look) -> list[Text]:
     if not cheat.stored:
         return []
     share = percent(cheat.cheating_move / cheat.stored)
-    words = f"of the prompt's {cheat.stored:,} stored numbers (keys and values),"
+    words = f"of the {cheat.stored:,} numbers in the prompt's keys and values,"
     words += f" {cheat.masked_move:,} change with its masks when the token after it is another one,"
     words += f" and {cheat.cheating_move:,} ({share}) without."
     if cheat.cheating_move and not cheat.masked_move:
         words += " What is written can be kept only because no later token can change it: without"
         words += " the mask there is no key/value cache."
     elif not cheat.cheating_move and not cheat.masked_move:
-        words += (
-            " One layer's keys and values know nothing but their own token; from a second layer"
-        )
-        words += " on it would differ."
+        words += " No attention comes before them, so nothing later has reached them; in a further"
+        words += " attention layer they would change."
     return hanging(Text("the cache  ", style=QUIET), look.say(words), width)
 
 

@@ -56,7 +56,7 @@ if __name__ == "__main__":
 
     demo_leak = Leak(
         position=0, answer="cat", other="dog", before=0.0, after=0.5, tried=8, followed=8,
-        own_move=0.0, other_move=1.0,
+        own_move=0.0, own_limit=0.0, other_move=1.0,
     )  # fmt: skip
     guess = (Guess(token=1, label="cat", loss=0.5),)
     Console().print_json(data=_whole(LossComparison(own=guess, other=guess, leak=demo_leak)))

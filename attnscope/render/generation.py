@@ -98,7 +98,9 @@ def _totals(generation: Generation, width: int, look: Look) -> list[Text]:
 def _law(generation: Generation) -> str:
     """How both grow, counted on the last step."""
     last = generation.steps[-1]
-    if last.cached == last.full or not last.cached.products:
+    if not last.full.products or not last.cached.products:
+        return "No query · key product was counted: how costs grow is not shown here."
+    if last.cached == last.full:
         return "A step costs as much as the whole text: N · N products for N tokens, in each head."
     return (
         f"The last step reads token {last.read + 1}: with the cache one row of the mask, N products"
@@ -109,6 +111,9 @@ def _law(generation: Generation) -> str:
 
 
 def _agreement(generation: Generation, width: int, look: Look) -> list[Text]:
+    if generation.untold:
+        words = f"{look.glyphs.neutral} both ways are not compared: {generation.untold}"
+        return hanging(Text(), look.say(words), width, CAUTION)
     wrong = [step for step in generation.steps if not step.drift <= generation.limit]
     if wrong:
         verb = "differs" if len(wrong) == 1 else "differ"
@@ -139,6 +144,6 @@ if __name__ == "__main__":
                 full=StepCost(tokens=2, products=4),
             ),
         ),
-        masks=(), limit=1e-5, reason="", notes=(),
+        masks=(), limit=1e-5, untold="", reason="", notes=(),
     )  # fmt: skip
     Console().print(generation_page(demo))

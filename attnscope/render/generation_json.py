@@ -21,6 +21,7 @@ def generation_json(generation: Generation) -> dict[str, Any]:
         "steps": [_step(step) for step in generation.steps],
         "masks": [mask_json(mask) for mask in generation.masks],
         "limit": finite(generation.limit),
+        "untold": generation.untold,
         "notes": list(generation.notes),
     }
 

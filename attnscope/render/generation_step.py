@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import isnan
+
 from rich.cells import cell_len
 from rich.console import Group, RenderableType
 from rich.text import Text
@@ -13,6 +15,7 @@ from attnscope.render.mask_table import layer_ranges
 from attnscope.render.palette import (
     BAD,
     BLOCKED,
+    CAUTION,
     FUTURE,
     GOOD,
     QUIET,
@@ -128,6 +131,8 @@ def _chance(probability: float) -> str:
 
 def _cache(state: CacheState, look: Look) -> Text:
     shape = f"{state.shape}, {state.bytes:,} bytes, {layer_ranges(state.layers)}"
+    if state.kind != "state" and state.shape != state.value_shape:
+        shape = f"{state.shape} and {shape.replace(str(state.shape), str(state.value_shape))}"
     if state.kind == "state":
         return Text(f"a state of fixed size {shape}, written anew")
     new = state.end - state.first_new
@@ -157,6 +162,8 @@ def _spent(tokens: int, products: int) -> str:
 
 
 def _agreement(step: Step, limit: float, look: Look) -> Text:
+    if isnan(limit):
+        return Text(f"{look.glyphs.neutral} not compared, see below", style=CAUTION)
     if step.drift == 0:
         return Text(f"{look.glyphs.good} with the whole text read at once, bit for bit", style=GOOD)
     words = f"largest logit difference from the whole text read at once {step.drift:.1e}"
@@ -178,8 +185,8 @@ if __name__ == "__main__":
         weights=None,
         cache=(
             CacheState(
-                kind="key/value", layers=(0,), shape=(1, 1, 3, 4), bytes=96, first_new=2, end=3,
-                dropped=0, unchanged=True,
+                kind="key/value", layers=(0,), shape=(1, 1, 3, 4), value_shape=(1, 1, 3, 4),
+                bytes=96, first_new=2, end=3, dropped=0, unchanged=True,
             ),
         ),
         drift=0.0, cached=StepCost(tokens=1, products=3), full=StepCost(tokens=3, products=9),

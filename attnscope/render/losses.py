@@ -11,7 +11,17 @@ from rich.text import Text
 from attnscope.records import Guess, Leak, LossComparison, Tokens
 from attnscope.render.grid import label_at
 from attnscope.render.hanging import hanging
-from attnscope.render.palette import BAD, GOOD, QUIET, STRONG, Fitted, Look, counted, perplexity
+from attnscope.render.palette import (
+    BAD,
+    CAUTION,
+    GOOD,
+    QUIET,
+    STRONG,
+    Fitted,
+    Look,
+    counted,
+    perplexity,
+)
 from attnscope.text import fit, pad
 
 ALL = 32
@@ -122,6 +132,8 @@ def _leak(leak: Leak, tokens: Tokens, against: str, width: int, look: Look) -> l
     words += f" does what is expected after {place} change?"
     lines = hanging(Text("the answer  ", style=QUIET), look.say(words), width)
     own, other = _moved(leak.own_move), _moved(leak.other_move)
+    if 0 < leak.own_move <= leak.own_limit:
+        own += f", no more than rounding among its experts explains ({leak.own_limit:.3g})"
     if leak.other_move:
         other += f"; {leak.followed} of {leak.tried} got likelier by standing there"
     if leak.after > leak.before:
@@ -129,11 +141,16 @@ def _leak(leak: Leak, tokens: Tokens, against: str, width: int, look: Look) -> l
         other += f". {put_in} went from {_chance(leak.before)} to {_chance(leak.after)}"
     if leak.followed > leak.tried / 2:
         other += ": the answer is read, not predicted"
-    sides = (("own masks", leak.own_move, own), (_called(against), leak.other_move, other))
-    for name, move, told in sides:
-        mark, style = (look.glyphs.bad, BAD) if move else (look.glyphs.good, GOOD)
-        lines += hanging(Text(f"{mark} {name}  ", style=style), look.say(f"{told}."), width)
-    return lines
+    lines += _side("own masks", leak.own_move, leak.own_limit, f"{own}.", (width, look))
+    return lines + _side(_called(against), leak.other_move, 0.0, f"{other}.", (width, look))
+
+
+def _side(name: str, move: float, limit: float, told: str, fitted: tuple[int, Look]) -> list[Text]:
+    width, look = fitted
+    mark, style = (look.glyphs.good, GOOD) if move <= limit else (look.glyphs.bad, BAD)
+    if 0 < move <= limit:
+        mark, style = look.glyphs.neutral, CAUTION
+    return hanging(Text(f"{mark} {name}  ", style=style), look.say(told), width)
 
 
 def _moved(move: float) -> str:
@@ -152,7 +169,7 @@ if __name__ == "__main__":
     other = tuple(Guess(token=0, label="cat", loss=loss) for loss in (0.1, 0.2))
     demo_leak = Leak(
         position=0, answer="cat", other="dog", before=1e-6, after=0.8, tried=8, followed=8,
-        own_move=0.0, other_move=9.0,
+        own_move=0.0, own_limit=0.0, other_move=9.0,
     )  # fmt: skip
     demo = LossComparison(own=own, other=other, leak=demo_leak)
     demo_tokens = Tokens(ids=(0, 1, 2), texts=names, labels=names, special=(False,) * 3)

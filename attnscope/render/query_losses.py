@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import isfinite
+
 from rich.console import Group, RenderableType
 from rich.text import Text
 
@@ -48,7 +50,8 @@ def _draw(head: HeadComparison, tokens: Tokens, width: int, look: Look) -> list[
         line = Text.assemble((f"{place:>{digits}} ", QUIET), name)
         for _, counts, weights in sides:
             line.append(f"{int(counts[place]):>7}{percent(float(weights[place])):>7}")
-        line.append(f"{percent(float(head.moved[place])):>7}")
+        moved = float(head.moved[place])
+        line.append(f"{percent(moved) if isfinite(moved) else '?':>7}")
         lines.append(line)
     if len(places) < len(queries):
         rest = counted(len(queries) - len(places), "more query").replace("querys", "queries")

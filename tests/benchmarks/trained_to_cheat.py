@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from attnscope.experiments.remask import masked_as
+from attnscope.experiments.exchange import masked_as
 from attnscope.experiments.subject import Subject, subject_of
 from attnscope.load import LoadedModel, LoadOptions, load
 from attnscope.masks import Mask, causal, everything

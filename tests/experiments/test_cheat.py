@@ -7,8 +7,8 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from attnscope.experiments.cheat import given_tokens, stored_moves, written
+from attnscope.experiments.exchange import masked_as
 from attnscope.experiments.generation import namer
-from attnscope.experiments.remask import masked_as
 from attnscope.experiments.subject import Cost, Subject
 from attnscope.masks import everything
 from tests.tiny import tiny

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
 import torch
+from transformers import LlamaForCausalLM
 
+from attnscope.errors import CaptureError
+from attnscope.experiments import generation
 from attnscope.experiments.caches import copies, states
 from attnscope.experiments.generation import Written, namer, write
 from attnscope.experiments.subject import Cost, Subject
+from tests.test_misprints import masked
 from tests.tiny import tiny
 
 IDS = list(range(5, 19))
@@ -142,6 +147,7 @@ def test_without_a_cache_each_step_reads_everything() -> None:
     subject.cache_name = ""
     result = write(subject, IDS, 3, 3, None, namer(None))
     assert not result.cached
+    assert "no cache" in result.untold
     assert result.ids == greedy("llama", 3)
     assert [step.cached.tokens for step in result.steps] == [14, 15, 16]
     assert all(step.cached == step.full and step.cache == () for step in result.steps)
@@ -153,3 +159,77 @@ def test_short_prompts(ids: list[int]) -> None:
     result = write(subject_of("llama"), ids, 2, 50, (0, 0), namer(None))
     assert len(result.steps) == 2
     assert result.steps[0].read == len(ids) - 1
+
+
+def test_positions_may_be_used_up() -> None:
+    """128 positions: the last token that is written need not be read."""
+    subject = subject_of("gpt2")
+    ids = [5 + place % 80 for place in range(126)]
+    result = write(subject, ids, 3, 1, None, namer(None))
+    assert len(result.ids) == 129
+    assert math.isfinite(result.limit)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+def test_a_clean_cache_agrees_in_every_dtype(dtype: torch.dtype) -> None:
+    subject = subject_of("llama")
+    subject.model.to(dtype)
+    result = write(subject, IDS, 4, 3, (1, 1), namer(None))
+    assert result.limit < 1e-3
+    assert all(step.drift <= result.limit for step in result.steps)
+
+
+class Forgetting(LlamaForCausalLM):
+    """With a cache, the first key is lost."""
+
+    def forward(self, *args: Any, past_key_values: Any = None, **rest: Any) -> Any:
+        if past_key_values is not None:
+            past_key_values.layers[0].keys[:, :, 0] = 0
+        return super().forward(*args, past_key_values=past_key_values, **rest)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+def test_a_cache_bug_does_not_hide_behind_half_precision(dtype: torch.dtype) -> None:
+    subject = subject_of("llama")
+    subject.model.__class__ = Forgetting
+    subject.model.to(dtype)
+    result = write(subject, IDS, 4, 3, None, namer(None))
+    assert max(step.drift for step in result.steps) > 10 * result.limit
+    assert [state.unchanged for step in result.steps[1:] for state in step.cache].count(False) > 0
+
+
+def test_what_a_prompt_that_looks_ahead_means_is_told() -> None:
+    model = tiny("llama")
+    with masked(model, "bidirectional"):
+        subject = Subject(model, range(5, 97), Cost(lambda forwards: None))
+        result = write(subject, IDS, 2, 1, None, namer(None))
+    assert math.isnan(result.limit)
+    assert "another question" in result.untold
+
+
+def test_no_room_for_a_copy_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(generation, "exact_copy", lambda model, dtype: None)
+    subject = subject_of("llama")
+    subject.model.to(torch.bfloat16)
+    result = write(subject, IDS, 2, 1, None, namer(None))
+    assert math.isnan(result.limit)
+    assert "no room for a copy" in result.untold
+
+
+def test_no_numbers_are_told() -> None:
+    subject = subject_of("llama")
+    subject.model.model.layers[1].self_attn.v_proj.weight.data[0, 0] = torch.nan
+    with pytest.raises(CaptureError, match="no numbers"):
+        write(subject, IDS, 2, 1, None, namer(None))
+
+
+def test_what_is_kept_beside_keys_and_values_counts() -> None:
+    subject = subject_of("llama")
+    store = subject(torch.tensor([IDS]), use_cache=True).past_key_values
+    plain = states(store, {}, 14)[0].bytes
+    store.layers[0].indexer_keys = torch.zeros(1, 14, 8)
+    kept = copies(store, 14)
+    assert sum(state.bytes for state in states(store, {}, 14)) == plain + 14 * 8 * 4
+    store.layers[0].indexer_keys[0, 3, 0] = 1.0
+    found = {state.layers: state.unchanged for state in states(store, kept, 14)}
+    assert found == {(0,): False, (1,): True}

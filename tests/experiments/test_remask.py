@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
+from contextlib import nullcontext
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
 from torch import nn
 
 from attnscope.errors import CaptureError
-from attnscope.experiments import remask
-from attnscope.experiments.remask import compare_losses, masked_as
+from attnscope.experiments import exchange, remask
+from attnscope.experiments.exchange import masked_as
+from attnscope.experiments.remask import compare_losses
 from attnscope.experiments.subject import Cost, Subject
 from attnscope.expressions import parse
 from attnscope.faults import parts
@@ -67,12 +70,97 @@ def test_outside_the_interface_the_reference_stands_in(name: str) -> None:
     torch.testing.assert_close(logits(subject, causal()), logits(subject), atol=1e-4, rtol=0)
 
 
+class OwnAttention(nn.Module):
+    """Stands in a Llama's layer for its attention, and calls sdpa itself."""
+
+    def __init__(self, inner: Any) -> None:
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, hidden_states: torch.Tensor, **rest: Any) -> tuple[torch.Tensor, None]:
+        shape = (*hidden_states.shape[:2], -1, self.inner.head_dim)
+        query, key, value = (
+            one(hidden_states).view(shape).transpose(1, 2)
+            for one in (self.inner.q_proj, self.inner.k_proj, self.inner.v_proj)
+        )
+        key, value = (one.repeat_interleave(2, dim=1) for one in (key, value))
+        attended = nn.functional.scaled_dot_product_attention(query, key, value, is_causal=True)
+        return self.inner.o_proj(attended.transpose(1, 2).flatten(2)), None
+
+
+def mixed_llama() -> nn.Module:
+    """Layer 0 attends through transformers' interface, layer 1 on its own."""
+    model = tiny("llama")
+    model.model.layers[1].self_attn = OwnAttention(model.model.layers[1].self_attn)
+    return model
+
+
 @pytest.mark.parametrize("text", ["bidirectional", "prefix:3", "sliding:2", "row:4"])
-def test_both_ways_to_exchange_agree(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    subject, mask = subject_of(tiny("llama")), parse(text).mask(len(IDS))
-    at_interface = logits(subject, mask)
-    monkeypatch.setattr(remask.parts, "attentions", lambda model: [])
-    torch.testing.assert_close(logits(subject, mask), at_interface, atol=1e-4, rtol=0)
+def test_a_layer_outside_the_interface_is_reached_too(text: str) -> None:
+    subject, mask = subject_of(mixed_llama()), parse(text).mask(len(IDS))
+    logits(subject, mask)
+    moved: list[torch.Tensor] = []
+    changed = [*IDS[:-1], 60]
+    for ids in (IDS, changed):
+        prompt = torch.tensor([ids])
+        with masked_as(subject, mask, len(IDS)):
+            moved.append(subject.run("plain", prompt, prompt[:, :0]))
+    reached = bool((moved[0][:-1] != moved[1][:-1]).any())
+    assert reached == (text in {"bidirectional", "row:4"})
+
+
+def test_what_is_not_reached_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    subject = subject_of(tiny("llama"))
+    monkeypatch.setattr(
+        exchange, "run", lambda attention, call, **_: attention(*call.args, **call.kwargs)
+    )
+    with pytest.raises(CaptureError, match=r"layers\.0\.self_attn was handed another one"):
+        logits(subject, everything())
+
+
+class Deaf(nn.Module):
+    """Computes attention beside what it returns."""
+
+    def __init__(self, inner: Any) -> None:
+        super().__init__()
+        self.inner = OwnAttention(inner)
+
+    def forward(self, hidden_states: torch.Tensor, **rest: Any) -> tuple[torch.Tensor, None]:
+        self.inner(hidden_states)
+        return hidden_states, None
+
+
+def test_what_is_not_read_is_an_error() -> None:
+    model = tiny("llama")
+    model.model.layers[0].self_attn = Deaf(model.model.layers[0].self_attn)
+    with pytest.raises(CaptureError, match="what is written is not read"):
+        logits(subject_of(model), everything())
+
+
+def test_biases_that_share_a_tensor_with_the_mask_are_told() -> None:
+    """Falcon adds ALiBi and mask in one tensor: what hidden keys would have is not known."""
+    subject = subject_of(tiny("falcon", backend="sdpa", alibi=True))
+    with pytest.raises(CaptureError, match="position biases"):
+        logits(subject, everything())
+    with pytest.raises(CaptureError, match="position biases"):
+        logits(subject, parse("prefix:4").mask(len(IDS)))
+    logits(subject, parse("sliding:3").mask(len(IDS)))  # opens nothing
+
+
+def test_logits_that_are_no_numbers_are_told() -> None:
+    model = tiny("llama")
+    model.model.layers[1].self_attn.v_proj.weight.data[0, 0] = torch.nan
+    with pytest.raises(CaptureError, match="no numbers"):
+        compare_losses(subject_of(model), IDS, everything(), None)
+
+
+def test_experts_that_cannot_be_computed_apart_have_a_limit(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(remask, "batched_experts", lambda model: nullcontext(False))
+    leak = compare_losses(subject_of(tiny("mixtral")), IDS, everything(), None).leak
+    assert 0 < leak.own_limit < 1e-2
+    assert leak.own_move <= leak.own_limit < leak.other_move
 
 
 def test_no_attention_is_told() -> None:
@@ -81,13 +169,13 @@ def test_no_attention_is_told() -> None:
 
 
 def test_what_is_not_understood_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    real = remask._replace
+    real = exchange._Ledger.add
 
-    def lost(call: AttentionCall, **rest: object) -> None:
-        real(replace(call, query=None, key=None), **rest)  # type: ignore[arg-type]
+    def lost(self: Any, call: AttentionCall) -> None:
+        real(self, replace(call, query=None, key=None))
 
-    monkeypatch.setattr(remask, "_replace", lost)
-    with pytest.raises(CaptureError, match="its scores are unknown"):
+    monkeypatch.setattr(exchange._Ledger, "add", lost)
+    with pytest.raises(CaptureError, match="are not understood"):
         logits(subject_of(tiny("bloom")), everything())
 
 

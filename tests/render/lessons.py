@@ -79,7 +79,7 @@ def make_head(size: int = 5, d: int = 3, **changes: object) -> HeadComparison:
 def make_leak(**changes: object) -> Leak:
     facts: dict[str, object] = {
         "position": 1, "answer": "sat", "other": "dog", "before": 1e-6, "after": 0.8, "tried": 8,
-        "followed": 8, "own_move": 0.0, "other_move": 9.25,
+        "followed": 8, "own_move": 0.0, "own_limit": 0.0, "other_move": 9.25,
     }  # fmt: skip
     return Leak(**{**facts, **changes})  # type: ignore[arg-type]
 
@@ -122,7 +122,8 @@ def make_weights(weights: list[float], **changes: object) -> NewWeights:
 
 def make_state(**changes: object) -> CacheState:
     facts: dict[str, object] = {
-        "kind": "key/value", "layers": (0, 1), "shape": (1, 2, 4, 8), "bytes": 1024,
+        "kind": "key/value", "layers": (0, 1), "shape": (1, 2, 4, 8),
+        "value_shape": (1, 2, 4, 8), "bytes": 1024,
         "first_new": 3, "end": 4, "dropped": 0, "unchanged": True,
     }  # fmt: skip
     return CacheState(**{**facts, **changes})  # type: ignore[arg-type]
@@ -141,7 +142,9 @@ def make_step(**changes: object) -> Step:
 
 def make_first_step(**changes: object) -> Step:
     """Reads the prompt, `The cat sat`."""
-    state = make_state(shape=(1, 2, 3, 8), bytes=768, first_new=0, end=3, unchanged=None)
+    state = make_state(
+        shape=(1, 2, 3, 8), value_shape=(1, 2, 3, 8), bytes=768, first_new=0, end=3, unchanged=None
+    )
     cost = StepCost(tokens=3, products=36)
     facts: dict[str, object] = {
         "read": 2, "candidates": (make_candidate("on"),), "rows": (make_row([1, 1, 1]),),
@@ -162,7 +165,7 @@ def make_generation(**changes: object) -> Generation:
     facts: dict[str, object] = {
         "model": examples.make_model(), "prompt": examples.make_tokens(examples.SENTENCE[:3]),
         "tokens": examples.make_tokens(examples.SENTENCE),
-        "steps": (make_first_step(), make_step()), "masks": (mask,), "limit": 1e-5,
+        "steps": (make_first_step(), make_step()), "masks": (mask,), "limit": 1e-5, "untold": "",
         "reason": "the sharpest head", "notes": (),
     }  # fmt: skip
     return Generation(**{**facts, **changes})  # type: ignore[arg-type]

@@ -118,14 +118,14 @@ def test_nothing_written_is_shown_as_nothing(text: str) -> None:
     ("moves", "words"),
     [
         ((0, 96, 128), "and 96 (75%) without. What is written can be kept only because"),
-        ((0, 0, 128), "and 0 (0%) without. One layer's keys and values know nothing"),
+        ((0, 0, 128), "and 0 (0%) without. No attention comes before them"),
         ((4, 96, 128), "and 96 (75%) without."),
     ],
 )
 def test_what_a_cache_needs(moves: tuple[int, int, int], words: str) -> None:
     masked, cheating, stored = moves
     told = words_of(masked_move=masked, cheating_move=cheating, stored=stored)
-    assert f"of the prompt's 128 stored numbers (keys and values), {masked} change" in told
+    assert f"of the 128 numbers in the prompt's keys and values, {masked} change" in told
     assert words in told
     assert ("can be kept" in told) is (moves == (0, 96, 128))
 

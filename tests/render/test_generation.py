@@ -158,7 +158,7 @@ def data_of(generation: Generation) -> Any:
 def test_strict_json_with_its_numbers() -> None:
     data = data_of(lessons.make_generation(notes=("A note.",)))
     assert set(data) == {
-        "schema", "model", "prompt", "tokens", "steps", "masks", "limit", "notes"
+        "schema", "model", "prompt", "tokens", "steps", "masks", "limit", "untold", "notes"
     }  # fmt: skip
     assert (data["schema"], data["prompt"], data["limit"]) == (1, 3, 1e-5)
     step = data["steps"][1]

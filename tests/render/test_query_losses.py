@@ -85,7 +85,7 @@ def test_that_not_all_queries_are_shown_is_said() -> None:
 def test_a_move_that_is_no_number_is_said(width: int) -> None:
     moved = torch.tensor([inf, nan, 0, 0, 0]).double()
     rows = rows_of(examples.printed(query_losses(lessons.make_head(moved=moved), TOKENS), width))
-    assert [row[-1] for row in rows] == ["inf%", "nan%", "0%", "0%", "0%"]
+    assert [row[-1] for row in rows] == ["?", "?", "0%", "0%", "0%"]
 
 
 def test_dimensions_that_are_gone_are_named() -> None:
