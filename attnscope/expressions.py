@@ -20,6 +20,8 @@ LONGEST = 200
 LARGEST = 10**9
 """Of the numbers in it."""
 
+WORDS = {"and": "&", "or": "|", "not": "~"}
+
 Build = Callable[[int], Mask]
 """From the number of tokens to a mask."""
 
@@ -113,7 +115,8 @@ class _Parser:
                 return self._placed(kind, _numbers(found), place)
         if called:
             usages = " or ".join(kind.usage for kind in called)
-            raise self._wrong(f"it is written {usages}", place)
+            least = ", from 1 on" if called[0].pattern.startswith(":([1-9]") else ""
+            raise self._wrong(f"it is written {usages}{least}", place)
         raise self._wrong(self._unknown(name.lower()), place, self._usages())
 
     def _placed(self, kind: Kind, numbers: Numbers, place: int) -> Build:
@@ -127,7 +130,8 @@ class _Parser:
             try:
                 return kind.make(numbers, tokens)
             except ValueError as error:
-                raise self._wrong(str(error), place) from error
+                hint = "Draw it over other tokens: --length, or words."
+                raise self._wrong(str(error), place, hint) from error
 
         return build
 
@@ -138,7 +142,9 @@ class _Parser:
 
     def _unknown(self, name: str) -> str:
         if name == "layer":
-            return "a mask has layers only where a model runs; give --model"
+            return "only attnscope mask --model M --diff knows the layers of a model; give --model"
+        if name in WORDS:
+            return f"write {WORDS[name]} for {name}"
         near = get_close_matches(name, [kind.name for kind in self._kinds], n=1)
         return f"did you mean {near[0]}?" if near else "no kind of mask is called so"
 

@@ -110,7 +110,7 @@ KINDS = (
         make=lambda numbers, tokens: causal() | masks.prefix(*numbers),
     ),
     Kind(
-        usage="packed:N,N,…", words="itself and what is before it in its document of N",
+        usage="packed:N,N", words="itself and what is before it in its document of N",
         pattern=r":([1-9]\d*(?:,[1-9]\d*)*)", make=_packed, needs=sum,
     ),
     Kind(

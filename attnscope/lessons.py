@@ -239,4 +239,8 @@ def cheat(
 def require_mask(against: str) -> None:
     """Raise SelectionError for what `compare` cannot hold a model's masks against."""
     if against not in {NO_MASK, MULTIPLIED}:
-        parse(against)
+        try:
+            parse(against)
+        except SelectionError as error:
+            hint = f"{error.hint} Or {NO_MASK}, or {MULTIPLIED}." if error.hint else ""
+            raise SelectionError(error.message, hint) from error

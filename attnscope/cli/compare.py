@@ -60,11 +60,12 @@ def compare(  # noqa: PLR0913, PLR0917 (a command's parameters are its options)
 
 
 def _answer(result: Comparison, *, with_caveat: bool) -> Answer:
+    from attnscope.render.caveat import POINTS
     from attnscope.render.comparison import comparison_page
     from attnscope.render.comparison_json import comparison_json
 
     return Answer(
         title=f"attnscope compare --model {result.model.name}",
         page=lambda: comparison_page(result, with_caveat=with_caveat),
-        data=lambda: comparison_json(result),
+        data=lambda: comparison_json(result) | ({"caveat": POINTS} if with_caveat else {}),
     )

@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from attnscope.cli import options
+from attnscope.cli.lists import require_one
 from attnscope.cli.options import Format
 from attnscope.cli.output import Answer, deliver, require_place
 from attnscope.cli.progress import working
@@ -50,6 +51,11 @@ def generate(  # noqa: PLR0913, PLR0917 (a command's parameters are its options)
         raise PromptError(
             f"--continuation {'and --ids ' if cheat else ''}{reason}.", "Leave it out."
         )
+    if continuation is not None and not continuation.strip():
+        raise PromptError("--continuation is empty.", "Give at least one word.")
+    for option, value in (("--layer", layer), ("--head", head), ("--delay", delay)):
+        if cheat and value is not None:
+            require_one({"--cheat": True, option: True})
     text = read_prompt(prompt, file, ids)
     numbers = None if ids is None else parse_ids(ids)
     rest = None if continuation is None else read_argument(continuation)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from attnscope.cli.options import Backend
 from attnscope.errors import PromptError, SelectionError
@@ -53,10 +54,17 @@ def parse_heads(text: str | None) -> tuple[int, ...] | None:
     wrong = [part for part in parts if not re.fullmatch(r"[+-]?[0-9]{1,6}", part)]
     if wrong or not parts:
         raise SelectionError(
-            f"--head takes numbers such as 0,3,7, not {(wrong or [text])[0][:40]!r}.",
+            f"--head takes numbers such as 0,1,3, not {(wrong or [text])[0][:40]!r}.",
             "Count from 0, or from -1 for the last.",
         )
     return tuple(dict.fromkeys(int(part) for part in parts))
+
+
+def require_one(given: Mapping[str, Any]) -> None:
+    """Raises SelectionError where more than one of these options is given."""
+    names = [name for name, value in given.items() if value]
+    if len(names) > 1:
+        raise SelectionError(f"{' and '.join(names)} exclude each other.", "Give one of them.")
 
 
 def require_length(length: int | None, prompt: str | None, ids: str | None) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from attnscope.cli import options
+from attnscope.cli.lists import require_one
 from attnscope.cli.options import MaskForm
 from attnscope.cli.output import Answer, deliver, require_place
 from attnscope.cli.progress import working
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 LONGEST = 16_384
 """Positions that a mask is drawn over at most: cells are looked at one by one."""
+LISTED = 1_024
+"""Tokens that are told in words at most."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +31,15 @@ class _Asked:
     masks: tuple[str, ...]
     text: str | None
     length: int | None
-    shape: tuple[int, int] | None
+    shape: tuple[int, int] | None = None
+    listed: bool = False
+
+    def require_list(self, tokens: int) -> None:
+        """Raise SelectionError for a list of more tokens than can be told one by one."""
+        if self.listed and tokens > LISTED:
+            raise SelectionError(
+                f"{tokens:,} tokens are too many to list.", f"List at most {LISTED:,}."
+            )
 
 
 def mask(  # noqa: PLR0913, PLR0917 (a command's parameters are its options)
@@ -71,12 +82,21 @@ def mask(  # noqa: PLR0913, PLR0917 (a command's parameters are its options)
     """Draw any mask as a table: one in words, or those that a model's layers really receive."""
     if output is not None:
         require_place(output)
-    if listed and shown is not MaskForm.map:
-        raise SelectionError("--list and --form exclude each other.", "Give one of them.")
-    asked = _asked(mask, prompt, length, diff, _shape(shape, batch, heads, diff, model), model)
+    shape = shape or batch is not None or heads is not None
+    require_one(
+        {"--diff": diff, "--shape": shape, "--list": listed, "--form": shown is not MaskForm.map}
+    )
+    require_one({"--model": model, "--shape": shape})
+    sizes = (batch or 2, heads or 4) if shape else None
+    asked = _asked(mask, prompt, length, diff, model)
+    asked = replace(asked, shape=sizes, listed=listed)
     if model is None:
-        _require_model(file=file, ids=ids, pad=pad, token_types=token_types)
-        tables = _from_words(asked)
+        _require_model(
+            ids=ids, pad=pad, token_types=token_types, revision=revision, device_map=device_map,
+            device=None if device == "auto" else device, dtype=_unless(dtype, "auto"),
+            backend=_unless(backend, "auto"), weights=_unless(weights, "real"),
+        )  # fmt: skip
+        tables = _from_words(replace(asked, text=read_prompt(asked.text, file, None)))
     else:
         loading: dict[str, Any] = {
             "model": model, "device": device, "dtype": dtype.value, "revision": revision,
@@ -85,14 +105,15 @@ def mask(  # noqa: PLR0913, PLR0917 (a command's parameters are its options)
         }  # fmt: skip
         text = read_prompt(asked.text, file, ids)
         numbers = None if ids is None else parse_ids(ids)
-        beside = (parse_pad(pad), None if token_types is None else parse_ids(token_types))
+        types = None if token_types is None else parse_ids(token_types, "--token-types")
+        beside = (parse_pad(pad), types)
         tables = _from_model(loading, replace(asked, text=text), numbers, beside)
     deliver(_answer(tables, shown, listed=listed), form, output, width)
 
 
 def _asked(
     mask: str | None, prompt: str | None, length: int | None,
-    diff: tuple[str, str] | None, shape: tuple[int, int] | None, model: str | None,
+    diff: tuple[str, str] | None, model: str | None,
 ) -> _Asked:  # fmt: skip
     """Which of the two arguments is the mask, and which the text."""
     given = [read_argument(one) for one in (mask, prompt) if one is not None]
@@ -106,22 +127,31 @@ def _asked(
     if len(given) > 1:
         named = "--diff names both masks" if diff else "--model has masks of its own"
         raise SelectionError(f"{named}: only a prompt may stand beside it.", "Leave one out.")
+    if given and (model or diff):
+        _require_prompt(given[0], "--model" if model else "--diff")
     if given and length is not None:
         raise PromptError("--length and PROMPT exclude each other.", "Give one of them.")
     if length is not None and length > LONGEST:
         raise SelectionError(f"--length {length} is too long.", f"Draw at most {LONGEST:,}.")
-    return _Asked(masks=masks, text=given[0] if given else None, length=length, shape=shape)
+    return _Asked(masks=masks, text=given[0] if given else None, length=length)
 
 
-def _shape(
-    wanted: bool, batch: int | None, heads: int | None, diff: Any, model: str | None
-) -> tuple[int, int] | None:
-    if not wanted and batch is None and heads is None:
-        return None
-    if diff or model:
-        other = "--diff" if diff else "--model"
-        raise SelectionError(f"--shape and {other} exclude each other.", "Leave one out.")
-    return batch or 1, heads or 1
+def _require_prompt(text: str, option: str) -> None:
+    """A mask in the place of a prompt is a slip: it would be read letter by letter."""
+    from attnscope.expressions import parse
+
+    try:
+        parse(text)
+    except SelectionError:
+        return
+    raise SelectionError(
+        f"Beside {option} stands a prompt, and {text[:40]!r} is a mask.",
+        "To hold a layer against a mask: --diff layer:0 MASK.",
+    )
+
+
+def _unless(value: str, default: str) -> str | None:
+    return None if value == default else value
 
 
 def _require_model(**given: Any) -> None:
@@ -148,6 +178,7 @@ def _from_words(asked: _Asked) -> MaskTables:
         tokens = tables.positions(asked.length)
     else:
         tokens = tables.fitting(expressions)
+    asked.require_list(len(tokens))
     with working() as tell:
         tell("drawing")
         return tables.tables(expressions, tokens, asked.shape)
@@ -170,6 +201,7 @@ def _from_model(
             tokens = any_tokens(loaded, asked.length)
         else:
             tokens = tokens_of(loaded, asked.text, numbers)
+        asked.require_list(len(tokens))
         (left, right), types = beside
         told: dict[str, tuple[int, ...]] = {}
         if types is not None:

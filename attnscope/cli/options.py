@@ -93,7 +93,7 @@ HeadList = Annotated[
     typer.Option(
         "--head",
         metavar="HEAD,…",
-        help="From 0, or -1 for the last; several, as 0,3,7, are drawn side by side.",
+        help="From 0, or -1 for the last; several, as 0,1,3, are drawn side by side.",
         rich_help_panel=_LOOK,
     ),
 ]
@@ -320,7 +320,10 @@ Reproducer = Annotated[
 Positions = Annotated[
     int | None,
     typer.Option(
-        min=1, help="Draw over so many plain positions instead of words.", rich_help_panel=_DRAWING
+        min=1,
+        help="Draw over so many plain positions; by default the textbook's five words, or as many"
+        " positions as the mask needs.",
+        rich_help_panel=_DRAWING,
     ),
 ]
 MaskFormOption = Annotated[
@@ -333,7 +336,11 @@ MaskFormOption = Annotated[
 ]
 Listed = Annotated[
     bool,
-    typer.Option("--list", help="In words: cat looks at [The, cat].", rich_help_panel=_DRAWING),
+    typer.Option(
+        "--list",
+        help="In words: cat looks at [The, cat]; up to 1,024 tokens.",
+        rich_help_panel=_DRAWING,
+    ),
 ]
 Diff = Annotated[
     tuple[str, str] | None,

@@ -56,8 +56,8 @@ def _decode(content: bytes) -> str:
     return content.decode("utf-8", "replace").removeprefix("\ufeff")
 
 
-def parse_ids(ids: str) -> list[int]:
-    """Token ids from a list such as 5,9,23.
+def parse_ids(ids: str, option: str = "--ids") -> list[int]:
+    """Numbers from a list such as 5,9,23: token ids, as a rule.
 
     Raises PromptError for anything else.
     """
@@ -65,7 +65,7 @@ def parse_ids(ids: str) -> list[int]:
     wrong = [part for part in parts if not re.fullmatch(r"[0-9]{1,12}", part)]
     if wrong or not parts:
         raise PromptError(
-            f"--ids takes token ids such as 5,9,23, not {(wrong or [ids])[0][:40]!r}."
+            f"{option} takes numbers such as 5,9,23, not {(wrong or [ids])[0][:40]!r}."
         )
     return [int(part) for part in parts]
 

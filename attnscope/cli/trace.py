@@ -70,11 +70,12 @@ def trace(  # noqa: PLR0913, PLR0917 (a command's parameters are its options)
 
 
 def _answer(result: Trace, *, with_caveat: bool) -> Answer:
+    from attnscope.render.caveat import POINTS
     from attnscope.render.page import page
     from attnscope.render.trace_json import trace_json
 
     return Answer(
         title=f"attnscope trace --model {result.model.name}",
         page=lambda: page(result, with_caveat=with_caveat),
-        data=lambda: trace_json(result),
+        data=lambda: trace_json(result) | ({"caveat": POINTS} if with_caveat else {}),
     )

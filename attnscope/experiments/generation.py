@@ -124,7 +124,7 @@ class _Writer:
             self._unseen[words] = None
         missing = full.layers - now.layers
         if missing:
-            self._unseen[f"layers {ranges(missing)}: not seen when one token is read"] = None
+            self._unseen[f"layers {ranges(missing)} when single tokens are read"] = None
         if len(self._text) > EXACT_UP_TO:
             self._grown.clear()
             return

@@ -93,7 +93,9 @@ class ComparisonTally:
             return None
         call, focus = self._best.call, self._best.focus
         reason = f"of all heads the one that changes most: {self._best.moved:.0%} of its weight"
-        if self._best.alone:
+        if not self._best.moved:
+            reason = "this mask changes no weight of it"
+        elif self._best.alone:
             reason = f"{self._best.moved:.0%} of its weight moves"
         return compare_head(call, self._change(call), focus, reason)
 

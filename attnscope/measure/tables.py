@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import torch
-from torch import Tensor
 
 from attnscope.errors import SelectionError
 from attnscope.expressions import Expression, parse
@@ -127,33 +127,34 @@ def words(texts: Sequence[str]) -> Tokens:
 
 
 def broadcast(mask: Mask, tokens: int, batch: int, heads: int) -> tuple[BroadcastStep, ...]:
-    """How a mask over `tokens` positions meets scores of shape (batch, heads, tokens, tokens)."""
+    """How a boolean mask over `tokens` positions meets scores of shape (batch, heads, tokens,
+    tokens). Only the mask itself is made.
+    """
     cells = mask.rows(0, tokens, tokens)[0, 0].clone()
-    lifted = cells[None, None]
-    expanded = lifted.expand(batch, heads, -1, -1)
+    square, size = (tokens, tokens), tokens * tokens
+    steps = (size if batch == 1 else 0, size if heads == 1 else 0)
+    shape = (batch, heads, *square)
+
+    def step(code: str, shape: tuple[int, ...], strides: tuple[int, ...], words: str) -> Any:
+        stored = cells.untyped_storage().nbytes()
+        return BroadcastStep(code=code, shape=shape, strides=strides, stored=stored, words=words)
+
     return (
-        _step("mask", cells, "one cell for each query and key"),
-        _step("mask[None, None]", lifted, "two axes in front: batch and head"),
-        _step(
-            f".expand({batch}, {heads}, -1, -1)",
-            expanded,
-            "every sequence and every head reads the same cells: steps of 0, nothing is copied",
+        step("mask", square, cells.stride(), "one boolean for each query and key"),
+        step(
+            "mask[None, None]", (1, 1, *square), (size, size, tokens, 1),
+            "two axes of size 1 in front: batch and head",
+        ),
+        step(
+            f".expand({batch}, {heads}, -1, -1)", shape, (*steps, tokens, 1),
+            "every sequence and every head reads the same cells: a step of 0, nothing is copied",
         ),
         BroadcastStep(
-            code="scores + mask",
-            shape=tuple(expanded.shape),
-            strides=(heads * tokens * tokens, tokens * tokens, tokens, 1),
-            stored=expanded.numel() * torch.float32.itemsize,
-            words="one score for each sequence, head, query and key, in float32",
+            code="where(mask, scores, -inf)",
+            shape=shape,
+            strides=(heads * size, size, tokens, 1),
+            stored=batch * heads * size * torch.float32.itemsize,
+            words="one float32 score for each sequence, head, query and key; a boolean mask"
+            " chooses, it is never added",
         ),
-    )
-
-
-def _step(code: str, cells: Tensor, words: str) -> BroadcastStep:
-    return BroadcastStep(
-        code=code,
-        shape=tuple(cells.shape),
-        strides=cells.stride(),
-        stored=cells.untyped_storage().nbytes(),
-        words=words,
-    )
+    )  # fmt: skip

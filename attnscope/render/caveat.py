@@ -27,6 +27,10 @@ POINTS = (
 """Each with its source."""
 
 
+TELLING = 0.03
+"""Difference of two shares from which on it is an example."""
+
+
 def caveat(hand: HandTrace | None = None, tokens: Tokens | None = None) -> RenderableType:
     """Five reasons for care, the first with the numbers of a traced query where there is one."""
     return Fitted(lambda width, look: Group(*_draw(hand, tokens, width, look)))
@@ -44,16 +48,20 @@ def _draw(hand: HandTrace | None, tokens: Tokens | None, width: int, look: Look)
 
 def _here(hand: HandTrace, tokens: Tokens) -> str:
     """What the largest weight of the traced query amounts to."""
-    parts = hand.weights.nan_to_num() * hand.value_lengths
+    weights = hand.weights.nan_to_num()
+    parts = weights * hand.value_lengths
     total = float(parts.sum())
     if not total > 0:
         return ""
-    key = int(hand.weights.nan_to_num().argmax())
+    key = int((weights - parts / total).abs().argmax())
+    weight, part = float(weights[key]), float(parts[key]) / total
+    if abs(weight - part) < TELLING:
+        return ""
     names = [f"{label_at(tokens, place)} ({place})" for place in (hand.query_index, key)]
     names[1] = "itself" if key == hand.query_index else names[1]
     return (
-        f" Here {names[0]} gives {percent(float(hand.weights[key]))} of its weight to {names[1]},"
-        f" which makes {percent(float(parts[key]) / total)} of what is added up."
+        f" Here {names[0]} gives {percent(weight)} of its weight to {names[1]}, which makes"
+        f" {percent(part)} of what is added up."
     )
 
 

@@ -104,7 +104,13 @@ def _meaning(cheat: Cheat) -> str:
         return words + (
             f"But a text that is being written has no future: there, what helped is gone, and the"
             f" loss is {alone:.2f}"
-            + (", worse than with the masks." if alone > masked + CLEAR else ".")
+            + (
+                ", worse than with the masks."
+                if alone > masked + CLEAR
+                else ", as with the masks."
+                if alone > masked - CLEAR
+                else ". That it is less than with the masks is an accident of this text."
+            )
         )
     return words + f"Without a future there the loss is {alone:.2f}."
 

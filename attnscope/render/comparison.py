@@ -48,10 +48,10 @@ def _called(against: str) -> str:
 
 def _head(head: HeadComparison, tokens: Tokens, against: str) -> list[RenderableType]:
     where = f"layer {head.own.layer}, head {head.own.head}"
-    checked = "verified" if head.own.verified else "not verified"
-    titles = (f"{where}, its own mask · {checked}", f"{where}, {against}")
+    checked = "verified" if head.own.verified else "NOT VERIFIED against the kernel's output"
+    titles = (f"{where}, its own mask", f"{where}, {against}")
     parts: list[RenderableType] = [
-        remark(head.own.reason, ""),
+        remark(f"{head.own.reason}; {checked}", "" if head.own.verified else CAUTION),
         Text(),
         heatmaps((head.own, head.other), tokens, titles),
         Text(),

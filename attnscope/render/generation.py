@@ -31,7 +31,8 @@ def generation_page(generation: Generation) -> RenderableType:
     if generation.masks:
         parts.append(rule("3  The mask as it grew"))
         parts += _masks(generation.masks, generation.tokens)
-    parts += [rule("4  The text, and what it cost"), totals(generation)]
+    number = 4 if generation.masks else 3
+    parts += [rule(f"{number}  The text, and what it cost"), totals(generation)]
     if generation.notes:
         parts += [rule("Notes"), *(remark(note, CAUTION) for note in generation.notes)]
     return Group(*parts)
@@ -75,8 +76,9 @@ def _masks(masks: tuple[MaskMap, ...], tokens: Tokens) -> list[RenderableType]:
 
 
 def _totals(generation: Generation, width: int, look: Look) -> list[Text]:
-    before = "".join(generation.tokens.texts[: len(generation.prompt)])
-    after = "".join(generation.tokens.texts[len(generation.prompt) :])
+    texts, prompt = generation.tokens.texts, len(generation.prompt)
+    between = " " if texts == tuple(map(str, generation.tokens.ids)) else ""
+    before, after = between.join(texts[:prompt]), between.join(texts[prompt:])
     lines = [*hanging(Text(), look.say(before), width, QUIET)]
     lines += [
         *hanging(Text(look.say("→ ")), look.say(after.strip()) or '""', width, STRONG),
@@ -100,6 +102,8 @@ def _law(generation: Generation) -> str:
     last = generation.steps[-1]
     if not last.full.products or not last.cached.products:
         return "No query · key product was counted: how costs grow is not shown here."
+    if len(generation.steps) == 1:
+        return "The first step reads the whole prompt; a cache saves from the second one on."
     if last.cached == last.full:
         return "A step costs as much as the whole text: N · N products for N tokens, in each head."
     return (

@@ -87,7 +87,7 @@ def _name(tokens: Tokens, position: int, width: int, look: Look) -> str:
 def _footnote(tokens: Tokens, look: Look) -> Text:
     words = counted(len(tokens), "token")
     if any(tokens.special):
-        words += f" · {look.glyphs.special} added by the tokenizer or template"
+        words += f" · {look.glyphs.special} added by the tokenizer, template or --pad"
     return Text(look.say(words), style=QUIET)
 
 

@@ -189,6 +189,8 @@ def _loud(weight: float, width: int) -> str:
 def _scale(layout: grid.Layout, width: int, look: Look) -> list[Text]:
     """The legend of the shades, each drawn as the map draws it."""
     entries = [Text(f"{look.glyphs.zero} exactly 0", style=QUIET)]
+    if not look.colour and layout.cell >= PERCENT:  # the numbers speak, the shades do not show
+        return entries if layout.cell == DECIMALS else [Text("in percent, "), *entries]
     lower = 0.0
     for level, (bound, colour, filled) in enumerate(SHADES):
         words = look.say(f" < {bound:.0%}" if level == 0 else f" ≥ {lower:.0%}")

@@ -28,6 +28,8 @@ ALL = 32
 """Up to this many positions are all shown; of more, those whose loss changes most."""
 ROOMS = ((76, 12), (56, 8), (0, 4))
 """From so many columns on, a token has so many terminal cells."""
+READ = 0.1
+"""Probability from which on an answer that was put in counts as read off."""
 CLEAR = 0.05
 """Nats a token from which on a change of the mean loss is called one."""
 
@@ -111,8 +113,8 @@ def _meaning(whole: LossComparison, against: str, width: int, look: Look) -> lis
     elif after < before - CLEAR:
         words = "It falls: if this mask shows later tokens, part of the answers is in the question."
     elif after > before + CLEAR and hidden:
-        words = "It rises: this model was trained with its mask. Now its heads also mix in later"
-        words += " tokens, which they never met, and what they make of it is worse."
+        words = "It rises: the heads now also mix in later tokens, and this model can make nothing"
+        words += " of them. That is what to expect of one that was trained with its mask."
     elif after > before + CLEAR:
         words = "It rises: the model misses what this mask hides."
     else:
@@ -139,7 +141,7 @@ def _leak(leak: Leak, tokens: Tokens, against: str, width: int, look: Look) -> l
     if leak.after > leak.before:
         put_in = look.spell(leak.other)
         other += f". {put_in} went from {_chance(leak.before)} to {_chance(leak.after)}"
-    if leak.followed > leak.tried / 2:
+    if leak.followed > leak.tried / 2 and leak.after >= READ:
         other += ": the answer is read, not predicted"
     lines += _side("own masks", leak.own_move, leak.own_limit, f"{own}.", (width, look))
     return lines + _side(_called(against), leak.other_move, 0.0, f"{other}.", (width, look))
@@ -158,7 +160,9 @@ def _moved(move: float) -> str:
 
 
 def _chance(share: float) -> str:
-    return f"{share:.1%}" if share >= 0.001 else f"{share:.1e}"
+    if share < 0.0001:
+        return "<0.01%"
+    return f"{share:.2%}" if share < 0.01 else f"{share:.1%}"
 
 
 if __name__ == "__main__":

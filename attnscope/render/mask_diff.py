@@ -108,7 +108,7 @@ def _legend(cells: torch.Tensor, width: int, look: Look) -> list[Text]:
 def _summary(diff: MaskDiff, tokens: Tokens, look: Look) -> Text:
     total = counted(len(tokens) ** 2, "cell")
     if not diff.differing:
-        return Text.assemble((look.glyphs.good, GOOD), look.say(f" the same: none of {total}"))
+        return Text.assemble((look.glyphs.good, GOOD), look.say(f" the same in all {total}"))
     verb = "differs" if diff.differing == 1 else "differ"
     words = f"{diff.differing:,} of {total} {verb}"
     if diff.pool == 1:

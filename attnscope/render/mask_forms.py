@@ -72,6 +72,9 @@ def _draw(mask: MaskMap, tokens: Tokens, form: Form, width: int, look: Look) -> 
         lines += _band(cells, tokens, layout, (first, last), mask, signs, look)
     lines += [Text(), *_legend(cells, signs, width, look)]
     lines += [Text(look.say(grid.scale_note(layout)), style=QUIET), verdict(mask, tokens, look)]
+    if form == "additive" and mask.layers:
+        words = "-inf stands for whatever number this model adds to a blocked score"
+        lines.append(Text(words, style=QUIET))
     return [*lines, *(Text(look.say(note), style=CAUTION) for note in mask.notes)]
 
 

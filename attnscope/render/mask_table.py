@@ -82,7 +82,7 @@ def _draw(mask: MaskMap, tokens: Tokens, width: int, look: Look) -> RenderableTy
         line.rstrip()
         lines.append(line)
     note = Text(look.say(grid.scale_note(layout)), style=QUIET)
-    lines += [Text(), *_legend(cells, width, look), note, verdict(mask, tokens, look)]
+    lines += [Text(), *_legend(cells, layout.cell, width, look), note, verdict(mask, tokens, look)]
     lines += [Text(look.say(note), style=CAUTION) for note in mask.notes]
     return Group(*lines)
 
@@ -133,7 +133,7 @@ def _cell(bits: int, width: int, look: Look) -> Text:
     return Text(pad(glyph, width, align), style=style)
 
 
-def _legend(cells: Tensor, width: int, look: Look) -> list[Text]:
+def _legend(cells: Tensor, cell: int, width: int, look: Look) -> list[Text]:
     """What the glyphs in this table mean."""
     present = set(cells.flatten().tolist())
     entries = []
@@ -141,7 +141,8 @@ def _legend(cells: Tensor, width: int, look: Look) -> list[Text]:
         if present & set(kinds):
             entries.append(Text.assemble(_appearance(kinds[0], look), (f" {meaning}", QUIET)))
     if any(bits & CELL_FUTURE_SEEN for bits in present):
-        entries.append(Text.assemble(("!!", FUTURE), (" LATER TOKEN SEEN", BAD)))
+        sign = "!" * min(cell, 2)
+        entries.append(Text.assemble((sign, FUTURE), (" LATER TOKEN SEEN", BAD)))
     return flow(entries, "   ", width)
 
 
@@ -150,15 +151,17 @@ def verdict(mask: MaskMap, tokens: Tokens, look: Look) -> Text:
     cells = mask.cells.cpu()
     later = int(((cells & (CELL_FUTURE_SEEN | CELL_FUTURE_BLOCKED)) > 0).sum())
     leaking = ((cells & CELL_FUTURE_SEEN) > 0).nonzero().tolist()
-    where = "above the diagonal" if mask.pool == 1 else "with later tokens"
-    cells_there = f"{counted(later, 'cell')} {where}"
+    cells_there = f"{counted(later, 'cell')} above the diagonal"
+    if mask.pool > 1:
+        cells_there = f"{counted(later, 'square')} of {mask.pool} × {mask.pool} with later tokens"
     if not later:
         return Text(look.say("no cell lies above the diagonal"), style=QUIET)
     if not leaking:
         words = f" no later token is open ({cells_there})"
         return Text.assemble((look.glyphs.good, GOOD), (look.say(words), ""))
     verb = "is" if len(leaking) == 1 else "are"
-    words = f" {len(leaking):,} of {cells_there} {verb} open: "
+    first = "" if len(leaking) == 1 else "the first: "
+    words = f" {len(leaking):,} of {cells_there} {verb} open: {first}"
     words += _where(mask, tokens, leaking[0])
     return Text(look.say(look.glyphs.bad + words), style=BAD)
 

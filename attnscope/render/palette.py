@@ -104,6 +104,7 @@ ASCII = Glyphs(
         ("─", "-"),
         ("…", "..."),
         ("query · key", "query . key"),
+        ("N · N", "N x N"),
         ("·", "|"),
         ("×", "x"),
         ("–", "-"),
@@ -122,6 +123,7 @@ class Look:
     """What the terminal can show, decided once and passed down."""
 
     glyphs: Glyphs
+    colour: bool = True
 
     @classmethod
     def of(cls, options: ConsoleOptions) -> Look:
@@ -175,4 +177,5 @@ class Fitted:
     def __rich_console__(
         self, console: Console, options: ConsoleOptions
     ) -> Iterator[RenderableType]:
-        yield self.draw(options.max_width, Look.of(options))
+        colour = console.color_system is not None and not console.no_color
+        yield self.draw(options.max_width, replace(Look.of(options), colour=colour))

@@ -121,6 +121,8 @@ def test_one_token_has_no_next_one(capsys: pytest.CaptureFixture[str]) -> None:
     ("arguments", "part"),
     [
         (("--against", "slidng:3"), "did you mean sliding?"),
+        (("--against", "nothing"), "Or none, or multiplied"),
+        (("--against", "layer:0"), "--diff knows the layers"),
         (("--against", "row:99", "--model", "textbook"), "there is no position 99"),
         (("--model", "textbook", "--head", "3"), "has no head 3"),
         (("--model", "textbook", "--layer", "-2"), "has no layer -2"),

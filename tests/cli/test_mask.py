@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import subprocess
 import sys
@@ -146,6 +147,18 @@ def test_the_broadcast(capsys: pytest.CaptureFixture[str]) -> None:
         (("--model", "textbook", "--token-types", "0,1,1,0,0"), "takes no token_type_ids"),
         (("--model", "textbook", "--pad", "left:99"), "positions for 64"),
         (("[bold]\x1b[31m",), "is not understood"),
+        (("causal", "--list", "--shape"), "exclude each other"),
+        (("causal", "--shape", "--form", "bool"), "exclude each other"),
+        (("--diff", "causal", "row:1", "--list"), "exclude each other"),
+        (("causal", "--device", "cuda"), "Give --model"),
+        (("causal", "--length", "3000", "--list"), "List at most 1,024"),
+        (("packed:30000",), "at most 16,384"),
+        (("--model", "fable", "causal"), "--diff layer:0 MASK"),
+        (("--diff", "causal", "row:1", "causal"), "stands a prompt"),
+        (("--model", "textbook", "--token-types", "x"), "--token-types takes numbers"),
+        (("causal and sliding:2",), "& or | is missing"),
+        (("not",), "write ~ for not"),
+        (("sliding:0",), "it is written sliding:W, from 1 on"),
     ],
 )
 def test_mistakes_get_one_line(
@@ -221,7 +234,7 @@ def test_blocks_of_an_image_model(tmp_path: Path, capsys: pytest.CaptureFixture[
     same = output_of(
         capsys, *arguments, "--token-types", types, "--diff", f"layer:{_full(rows)}", "block:2-4"
     )
-    assert "the same: none of 100 cells" in same
+    assert "the same in all 100 cells" in same
 
 
 def _full(rows: dict[tuple[int, ...], list[list[int]]]) -> int:
@@ -253,3 +266,32 @@ def test_words_need_no_transformers() -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=False)
     assert done.returncode == 0, done.stderr.decode()
+
+
+def test_words_from_standard_input_and_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = tmp_path / "words.txt"
+    words.write_text("one two three")
+    assert "two looks at [one, two]" in output_of(capsys, "causal", "--file", str(words), "--list")
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"four five")))
+    assert "five looks at [four, five]" in output_of(capsys, "causal", "-", "--list")
+
+
+def test_a_huge_broadcast_is_only_counted(capsys: pytest.CaptureFixture[str]) -> None:
+    sizes = ("--batch", "1000000", "--heads", "1000000")
+    printed = output_of(capsys, "causal", "--shape", *sizes, "--width", "200")
+    assert "(1000000, 1000000, 5, 5), steps (0, 0, 5, 1), 25 bytes" in printed
+
+
+def test_the_default_broadcast_shows_steps_of_0(capsys: pytest.CaptureFixture[str]) -> None:
+    printed = output_of(capsys, "causal", "--shape", "--width", "200")
+    assert "(2, 4, 5, 5), steps (0, 0, 5, 1)" in printed
+    one = output_of(capsys, "causal", "--shape", "--batch", "1", "--width", "200")
+    assert "(1, 4, 5, 5), steps (25, 0, 5, 1)" in one
+
+
+def test_what_an_additive_form_stands_for(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "stands for" not in output_of(capsys, "causal", "--form", "additive")
+    printed = output_of(capsys, "--model", "textbook", "--form", "additive")
+    assert "-inf stands for whatever number this model adds" in printed

@@ -126,7 +126,7 @@ def test_real_tokens(engine: Engine) -> None:
         (["--length", "9", "--prompt", "a b"], "--length and --prompt exclude"),
         (["--length", "9", "--ids", "1,2"], "--length and --ids exclude"),
         (["--prompt", "a", "--ids", "1,2"], "--prompt and --ids exclude"),
-        (["--ids", "1;2"], "--ids takes token ids"),
+        (["--ids", "1;2"], "--ids takes numbers"),
         (["--seed", "-1"], "--seed"),
         (["--budget", "0"], "--budget"),
         (["--output", "/nowhere/at.all"], "cannot be written"),

@@ -48,7 +48,7 @@ def test_headings_stand_over_their_columns(width: int) -> None:
         (2.0, 0.5, "none", "It falls, and nothing was learned"),
         (2.0, 0.5, "bidirectional", "It falls, and nothing was learned"),
         (2.0, 0.5, "sliding:2", "It falls: if this mask shows later tokens"),
-        (2.0, 4.0, "none", "It rises: this model was trained with its mask."),
+        (2.0, 4.0, "none", "It rises: the heads now also mix in later"),
         (2.0, 4.0, "sliding:2", "It rises: the model misses what this mask hides."),
         (2.0, inf, "sliding:2", "It rises: the model misses what this mask hides."),
         (2.0, 2.04, "none", "It hardly changes on this prompt."),
@@ -84,7 +84,7 @@ def test_the_answer_that_leaks() -> None:
     assert "After cat (1) comes sat. 8 other tokens were put there instead" in output
     assert "✓ own masks nothing moves, bit for bit." in output
     assert "✗ without a mask its logits move by up to 9.25; 8 of 8 got likelier" in output
-    assert "dog went from 1.0e-06 to 80.0%: the answer is read, not predicted." in output
+    assert "dog went from <0.01% to 80.0%: the answer is read, not predicted." in output
 
 
 def test_own_masks_that_leak_are_not_ticked_off() -> None:

@@ -54,7 +54,7 @@ def test_the_same_masks_say_so(console: str) -> None:
     diff = lessons.make_diff([[DIFF_BOTH, DIFF_NEITHER], [DIFF_BOTH, DIFF_BOTH]])
     output = lessons.shown_on(mask_diff(diff, examples.make_tokens(("a", "b"))), 40, console)
     good = "✓" if console == "unicode" else "ok:"
-    assert output.splitlines()[-1] == f"{good} the same: none of 4 cells"
+    assert output.splitlines()[-1] == f"{good} the same in all 4 cells"
     assert "only" not in output
 
 
