@@ -11,6 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from attnscope.cli.exit import run
+
+REDIRECTS = (">&-", "2>&-", "<&-")
+
 COMMAND = [sys.executable, "-m", "attnscope"]
 
 
@@ -64,26 +68,38 @@ def one_line(result: subprocess.CompletedProcess[bytes]) -> str:
         (["trace", "-m", "textbook", "-o", "/nowhere/out.svg"], "cannot be written"),
     ],
 )
-def test_users_mistakes_end_with_one_line_and_exit_code_2(arguments: list[str], words: str) -> None:
-    result = attnscope(*arguments)
-    assert words in one_line(result)
+def test_users_mistakes_end_with_one_line_and_exit_code_2(
+    arguments: list[str], words: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """In this process, because each start costs seconds; the tests below start real ones."""
+    assert run(arguments) == 2
+    captured = capfd.readouterr()
+    assert captured.out == ""
+    assert words in captured.err
+    assert captured.err.startswith("attnscope: ")
+    assert captured.err.count("\n") == 1
+
+
+def test_a_mistake_in_a_real_process() -> None:
+    result = attnscope("trace", "-m", "textbook", "The dog sat")
+    assert "The cat sat on mat" in one_line(result)
     assert result.returncode == 2
 
 
-def test_the_textbooks_vocabulary_is_listed() -> None:
-    line = one_line(attnscope("trace", "-m", "textbook", "The dog sat"))
-    assert "The cat sat on mat" in line
+def test_a_prompt_longer_than_the_models_positions(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    prompt = tmp_path / "long.txt"
+    prompt.write_text("the king " * 400)
+    assert run(["trace", "--file", str(prompt)]) == 2
+    assert "512" in capfd.readouterr().err
 
 
-def test_a_prompt_longer_than_the_models_positions() -> None:
-    line = one_line(attnscope("trace", "--file", "-", stdin=b"the king " * 400))
-    assert "512" in line
-
-
-def test_an_unknown_hub_model_without_a_network() -> None:
-    result = attnscope("trace", "-m", "nobody/nothing-at-all", HF_HUB_OFFLINE="1")
-    assert "nobody/nothing-at-all" in one_line(result)
-    assert result.returncode == 2
+def test_an_unknown_hub_model_without_a_network(capfd: pytest.CaptureFixture[str]) -> None:
+    assert run(["trace", "-m", "nobody/nothing-at-all"]) == 2
+    captured = capfd.readouterr()
+    assert "nobody/nothing-at-all" in captured.err
+    assert captured.err.count("\n") == 1
 
 
 def test_a_closed_pipe_is_silent_and_keeps_the_exit_code() -> None:
@@ -133,7 +149,9 @@ def test_a_1_that_is_no_verdict_is_not_1(way: str) -> None:
     assert result.returncode == (130 if "Abort" in way else 2)
 
 
-@pytest.mark.parametrize("redirect", [">&-", "2>&-", ">&- 2>&-", "<&-"])
+@pytest.mark.parametrize(
+    "redirect", [">&- 2>&-", *(pytest.param(one, marks=pytest.mark.slow) for one in REDIRECTS)]
+)
 def test_closed_streams_are_no_crash(redirect: str) -> None:
     """Nobody reads, so nothing is said; above all not 1, and not a traceback."""
     command = f"{' '.join(COMMAND)} trace -m textbook {redirect}"
