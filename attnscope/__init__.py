@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from attnscope.api import trace, trace_tokens, verify
     from attnscope.errors import AttnscopeError
-    from attnscope.lessons import cheat, compare, delivered_masks, generate
     from attnscope.load import LoadedModel, LoadOptions
     from attnscope.measure.run import Selection
     from attnscope.report import Report
@@ -24,10 +23,6 @@ __all__ = [
     "Selection",
     "VerifyOptions",
     "__version__",
-    "cheat",
-    "compare",
-    "delivered_masks",
-    "generate",
     "trace",
     "trace_tokens",
     "verify",
@@ -40,10 +35,6 @@ _HOMES = {
     "Report": "attnscope.report",
     "Selection": "attnscope.measure.run",
     "VerifyOptions": "attnscope.verification",
-    "cheat": "attnscope.lessons",
-    "compare": "attnscope.lessons",
-    "delivered_masks": "attnscope.lessons",
-    "generate": "attnscope.lessons",
     "trace": "attnscope.api",
     "trace_tokens": "attnscope.api",
     "verify": "attnscope.api",

@@ -13,14 +13,14 @@ from attnscope.capture import capture
 from attnscope.capture.runs import forward
 from attnscope.errors import CaptureError, SelectionError
 from attnscope.experiments.cheat import given_tokens, stored_moves, written
-from attnscope.experiments.generation import HALF, namer, write
+from attnscope.experiments.generation import HALF, Written, namer, write
 from attnscope.experiments.remask import compare_losses
 from attnscope.experiments.subject import subject_of
 from attnscope.expressions import parse
 from attnscope.load import LoadedModel, Progress
 from attnscope.load.continuation import extended, joined_text, room_for
 from attnscope.load.quiet import quiet
-from attnscope.masks import everything
+from attnscope.masks import Mask, everything
 from attnscope.measure.compare import ComparisonTally, multiplied
 from attnscope.measure.mask_map import MaskMaps
 from attnscope.measure.pooling import EXACT_UP_TO
@@ -31,6 +31,7 @@ from attnscope.records import (
     Cheat,
     Comparison,
     Generation,
+    LossComparison,
     MaskTables,
     Step,
     Tokens,
@@ -111,34 +112,42 @@ def compare(
     if head is None:
         notes.append("No such head could be recomputed, so none is compared.")
     notes += _other_mixers(loaded, heads.layers)
-    whole = None
-    blind = int((~mask.rows(0, size, size)[0, 0].any(dim=-1)).sum())
-    if blind:
-        notes.append(
-            f"Under this mask {counted_queries(blind)} no key at all. What kernels make of that"
-            " differs, so the whole model is not run with it."
-        )
-    elif wrong:
-        notes.append("The whole model is not run with multiplied scores: only one head is.")
-    elif size < 2:
-        notes.append("The prompt has a single token, so there is no next one to expect.")
-    else:
-        if progress:
-            progress(f"running {loaded.info.name} with another mask")
-        try:
-            with quiet(bars=False):
-                whole = compare_losses(subject_of(loaded), tokens.ids, mask, loaded.tokenizer)
-        except CaptureError as error:
-            notes.append(str(error))
+    obstacle = _obstacle(mask, size, wrong=wrong)
+    if obstacle:
+        notes.append(obstacle)
+    whole = None if obstacle else _whole(loaded, tokens, mask, notes, progress)
     return Comparison(
         model=loaded.info, tokens=tokens, against=against, head=head, whole=whole,
         notes=tuple(notes),
     )  # fmt: skip
 
 
-def counted_queries(number: int) -> str:
-    """`1 query sees`, `3 queries see`."""
-    return "1 query sees" if number == 1 else f"{number:,} queries see"
+def _obstacle(mask: Mask, size: int, *, wrong: bool) -> str:
+    """Why a whole model is not run with a mask, in words; empty where it is."""
+    blind = int((~mask.rows(0, size, size)[0, 0].any(dim=-1)).sum())
+    if blind:
+        queries = "1 query sees" if blind == 1 else f"{blind:,} queries see"
+        return (
+            f"Under this mask {queries} no key at all. What kernels make of that differs, so the"
+            " whole model is not run with it."
+        )
+    if wrong:
+        return "The whole model is not run with multiplied scores: only one head is."
+    return "The prompt has a single token, so there is no next one to expect." * (size < 2)
+
+
+def _whole(
+    loaded: LoadedModel, tokens: Tokens, mask: Mask, notes: list[str], progress: Progress | None
+) -> LossComparison | None:
+    """The whole model under another mask; None, and a note, where it does not get everywhere."""
+    if progress:
+        progress(f"running {loaded.info.name} with another mask")
+    try:
+        with quiet(bars=False):
+            return compare_losses(subject_of(loaded), tokens.ids, mask, loaded.tokenizer)
+    except CaptureError as error:
+        notes.append(str(error))
+        return None
 
 
 def _other_mixers(loaded: LoadedModel, attending: set[int]) -> list[str]:
@@ -168,35 +177,40 @@ def generate(
 
     Raises AttnscopeError (SelectionError, CaptureError).
     """
-    room, notes = room_for(loaded, tokens, steps), list[str]()
+    room = room_for(loaded, tokens, steps)
     view = trace_tokens(loaded, tokens, selection, progress=progress).view
     place = (view.layer, view.head) if view else None
     if progress:
         progress(f"writing {room} tokens with {loaded.info.name}")
     with quiet(bars=False):
-        written = write(subject_of(loaded), tokens.ids, room, top, place, namer(loaded.tokenizer))
-    if written.ended:
-        notes.append("The model ended the text itself.")
-    elif room < steps:
+        text = write(subject_of(loaded), tokens.ids, room, top, place, namer(loaded.tokenizer))
+    notes = _remarks(loaded, text)
+    if room < steps and not text.ended:
         notes.append(f"It has no positions for more than {len(tokens) + room - 1} tokens.")
-    if not written.cached:
+    return Generation(
+        model=loaded.info, prompt=tokens, tokens=extended(loaded, tokens, text.ids),
+        steps=tuple(text.steps), masks=text.masks, limit=text.limit, untold=text.untold,
+        reason=view.reason if view else "", notes=tuple(notes),
+    )  # fmt: skip
+
+
+def _remarks(loaded: LoadedModel, text: Written) -> list[str]:
+    """What a reader must know about a text that was written."""
+    notes = [loaded.remark] if loaded.remark else []
+    if text.ended:
+        notes.append("The model ended the text itself.")
+    if not text.cached:
         notes.append("The model returns no cache: each step reads the whole text.")
-    elif unseen := _without_cache(loaded, written.steps[-1]):
+    elif unseen := _without_cache(loaded, text.steps[-1]):
         notes.append(f"Of layers {ranges(unseen)} no cache of their own was seen.")
-    notes += [f"Not followed: {words}." for words in written.unseen]
-    if loaded.model.dtype in HALF and not written.untold:
+    notes += [f"Not followed: {words}." for words in text.unseen]
+    if loaded.model.dtype in HALF and not text.untold:
         notes.append(
             "In half precision rounding hides much: a float32 copy was asked whether both agree."
         )
-    if not written.masks and len(written.ids) > EXACT_UP_TO:
+    if not text.masks and len(text.ids) > EXACT_UP_TO:
         notes.append(f"The mask of more than {EXACT_UP_TO:,} tokens is not drawn.")
-    return Generation(
-        model=loaded.info, prompt=tokens, tokens=extended(loaded, tokens, written.ids),
-        steps=tuple(written.steps), masks=written.masks, limit=written.limit,
-        untold=written.untold,
-        reason=view.reason if view else "",
-        notes=(*([loaded.remark] if loaded.remark else []), *notes),
-    )  # fmt: skip
+    return notes
 
 
 def _without_cache(loaded: LoadedModel, step: Step) -> set[int]:

@@ -9,10 +9,8 @@ import torch
 from torch import nn
 from transformers import PreTrainedModel
 
-import attnscope
 from attnscope import lessons
 from attnscope.errors import PromptError, SelectionError
-from attnscope.experiments import exchange
 from attnscope.load import LoadedModel, LoadOptions, any_tokens, load, padded, tokens_from_ids
 from attnscope.load.continuation import continued, room_for
 from tests.tiny import in_memory, tiny
@@ -170,9 +168,3 @@ def test_a_continuation_must_leave_a_prompt() -> None:
     for start in (0, 12, -1):
         with pytest.raises(SelectionError):
             lessons.cheat(loaded, tokens_from_ids(loaded, IDS), start)
-
-
-def test_public_names() -> None:
-    for name in ("cheat", "compare", "delivered_masks", "generate"):
-        assert getattr(attnscope, name) is getattr(lessons, name)
-    assert exchange.masked_as

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from attnscope.cli import options
+from attnscope.cli import lesson_options, options
 from attnscope.cli.output import Answer, deliver, require_place
 from attnscope.cli.progress import working
 from attnscope.cli.prompt import parse_ids, read_argument, read_prompt
@@ -17,10 +17,10 @@ def compare(  # noqa: PLR0913, PLR0917 (a command's parameters are its options)
     prompt: options.Prompt = None,
     file: options.File = None,
     ids: options.Ids = None,
-    against: options.Against = "none",
+    against: lesson_options.Against = "none",
     layer: options.Layer = None,
     head: options.Head = None,
-    caveat: options.Caveat = False,
+    caveat: lesson_options.Caveat = False,
     model: options.Model = "fable",
     device: options.Device = "auto",
     dtype: options.DtypeOption = options.Dtype.auto,

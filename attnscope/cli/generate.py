@@ -6,7 +6,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
-from attnscope.cli import options
+from attnscope.cli import lesson_options, options
 from attnscope.cli.lists import require_one
 from attnscope.cli.options import Format
 from attnscope.cli.output import Answer, deliver, require_place
@@ -23,13 +23,13 @@ def generate(  # noqa: PLR0913, PLR0917 (a command's parameters are its options)
     prompt: options.Prompt = None,
     file: options.File = None,
     ids: options.Ids = None,
-    steps: options.Steps = 5,
-    top: options.Top = 5,
+    steps: lesson_options.Steps = 5,
+    top: lesson_options.Top = 5,
     layer: options.Layer = None,
     head: options.Head = None,
-    cheat: options.CheatOption = False,
-    continuation: options.Continuation = None,
-    delay: options.Delay = None,
+    cheat: lesson_options.CheatOption = False,
+    continuation: lesson_options.Continuation = None,
+    delay: lesson_options.Delay = None,
     model: options.Model = "fable",
     device: options.Device = "auto",
     dtype: options.DtypeOption = options.Dtype.auto,

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from attnscope.cli import options
+from attnscope.cli import lesson_options, options
+from attnscope.cli.lesson_options import MaskForm
 from attnscope.cli.lists import require_one
-from attnscope.cli.options import MaskForm
 from attnscope.cli.output import Answer, deliver, require_place
 from attnscope.cli.progress import working
 from attnscope.cli.prompt import parse_ids, parse_pad, read_argument, read_prompt
@@ -46,27 +46,28 @@ def mask(  # noqa: PLR0913, PLR0917 (a command's parameters are its options)
     mask: Annotated[
         str | None,
         typer.Argument(
-            metavar="[MASK]",
+            metavar="MASK",
             help="causal, bidirectional, sliding:W, chunked:C, prefix:P, packed:3,4,2,"
             " padding:left:N, padding:right:N, row:I, block:I-J, first:N, combined with &, |, ~"
             " and brackets. Not with --model or --diff.",
         ),
     ] = None,
     prompt: Annotated[
-        str | None, typer.Argument(help="Words to draw it over; what a model reads.")
+        str | None,
+        typer.Argument(metavar="PROMPT", help="Words to draw it over; what a model reads."),
     ] = None,
-    length: options.Positions = None,
-    shown: options.MaskFormOption = MaskForm.map,
-    listed: options.Listed = False,
-    diff: options.Diff = None,
-    shape: options.Shape = False,
-    batch: options.Batch = None,
-    heads: options.Heads = None,
-    model: options.OptionalModel = None,
+    length: lesson_options.Positions = None,
+    shown: lesson_options.MaskFormOption = MaskForm.map,
+    listed: lesson_options.Listed = False,
+    diff: lesson_options.Diff = None,
+    shape: lesson_options.Shape = False,
+    batch: lesson_options.Batch = None,
+    heads: lesson_options.Heads = None,
+    model: lesson_options.OptionalModel = None,
     file: options.File = None,
     ids: options.Ids = None,
-    pad: options.Pad = None,
-    token_types: options.TokenTypes = None,
+    pad: lesson_options.Pad = None,
+    token_types: lesson_options.TokenTypes = None,
     device: options.Device = "auto",
     dtype: options.DtypeOption = options.Dtype.auto,
     backend: options.BackendOption = options.Backend.auto,

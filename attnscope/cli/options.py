@@ -35,15 +35,6 @@ class Weights(StrEnum):
     random = "random"
 
 
-class MaskForm(StrEnum):
-    """`--form`."""
-
-    map = "map"
-    binary = "binary"
-    additive = "additive"
-    bool = "bool"
-
-
 class Format(StrEnum):
     """`--format`."""
 
@@ -51,12 +42,11 @@ class Format(StrEnum):
     json = "json"
 
 
-_PROMPT = "Prompt"
-_LOOK = "What to look at closely"
-_LOADING = "Loading the model"
-_CHECKS = "What to check"
-_OUTPUT = "Output"
-_DRAWING = "How to draw it"
+PROMPT_PANEL = "Prompt"
+LOOK_PANEL = "What to look at closely"
+LOADING_PANEL = "Loading the model"
+CHECKS_PANEL = "What to check"
+OUTPUT_PANEL = "Output"
 
 Prompt = Annotated[
     str | None,
@@ -68,23 +58,23 @@ File = Annotated[
         "--file",
         "-f",
         help="Read the prompt from a file, - for standard input.",
-        rich_help_panel=_PROMPT,
+        rich_help_panel=PROMPT_PANEL,
     ),
 ]
 Ids = Annotated[
     str | None,
     typer.Option(
-        help="Token ids instead of a prompt, for example 5,9,23.", rich_help_panel=_PROMPT
+        help="Token ids instead of a prompt, for example 5,9,23.", rich_help_panel=PROMPT_PANEL
     ),
 ]
 Chat = Annotated[
     bool,
-    typer.Option("--chat", help="Apply the model's chat template.", rich_help_panel=_PROMPT),
+    typer.Option("--chat", help="Apply the model's chat template.", rich_help_panel=PROMPT_PANEL),
 ]
 Layer = Annotated[
     int | None,
     typer.Option(
-        help="From 0, or -1 for the last; by default the most telling.", rich_help_panel=_LOOK
+        help="From 0, or -1 for the last; by default the most telling.", rich_help_panel=LOOK_PANEL
     ),
 ]
 Head = Layer
@@ -94,63 +84,14 @@ HeadList = Annotated[
         "--head",
         metavar="HEAD,…",
         help="From 0, or -1 for the last; several, as 0,1,3, are drawn side by side.",
-        rich_help_panel=_LOOK,
+        rich_help_panel=LOOK_PANEL,
     ),
 ]
 Query = Annotated[
     str | None,
     typer.Option(
         help="Position from 0, -1 for the last, or a token; by default the last.",
-        rich_help_panel=_LOOK,
-    ),
-]
-Steps = Annotated[
-    int,
-    typer.Option(min=1, max=10_000, help="Tokens to write.", rich_help_panel=_LOOK),
-]
-Top = Annotated[
-    int,
-    typer.Option(min=1, max=50, help="Candidates to show at each step.", rich_help_panel=_LOOK),
-]
-CheatOption = Annotated[
-    bool,
-    typer.Option(
-        "--cheat",
-        help="Read a given continuation with every mask taken away, and see what that is worth.",
-        rich_help_panel=_LOOK,
-    ),
-]
-Continuation = Annotated[
-    str | None,
-    typer.Option(
-        metavar="TEXT",
-        help="The continuation for --cheat; by default the prompt's last --steps tokens.",
-        rich_help_panel=_LOOK,
-    ),
-]
-Delay = Annotated[
-    float | None,
-    typer.Option(
-        min=0.0,
-        max=60.0,
-        metavar="SECONDS",
-        help="In a terminal, first show the steps one after the other, so long each.",
-        rich_help_panel=_OUTPUT,
-    ),
-]
-Against = Annotated[
-    str,
-    typer.Option(
-        metavar="MASK",
-        help="The other mask: none, or one in words (sliding:3, prefix:2, row:2 …); multiplied:"
-        " scores times 0 and 1, a common mistake.",
-        rich_help_panel=_LOOK,
-    ),
-]
-Caveat = Annotated[
-    bool,
-    typer.Option(
-        "--caveat", help="Say what attention weights do not explain.", rich_help_panel=_LOOK
+        rich_help_panel=LOOK_PANEL,
     ),
 ]
 Model = Annotated[
@@ -159,17 +100,7 @@ Model = Annotated[
         "--model",
         "-m",
         help="Bundled name (fable, textbook), local directory or Hugging Face hub id.",
-        rich_help_panel=_LOADING,
-    ),
-]
-OptionalModel = Annotated[
-    str | None,
-    typer.Option(
-        "--model",
-        "-m",
-        help="Draw the masks that this model's layers are handed: bundled name (fable, textbook),"
-        " local directory or Hugging Face hub id.",
-        rich_help_panel=_LOADING,
+        rich_help_panel=LOADING_PANEL,
     ),
 ]
 ModelArgument = Annotated[
@@ -181,14 +112,17 @@ ModelArgument = Annotated[
 ]
 Device = Annotated[
     str,
-    typer.Option(help="auto (cuda, then mps, then cpu) or a device.", rich_help_panel=_LOADING),
+    typer.Option(
+        help="auto (cuda, then mps, then cpu) or a device.", rich_help_panel=LOADING_PANEL
+    ),
 ]
 DtypeOption = Annotated[
-    Dtype, typer.Option("--dtype", help="auto: as the checkpoint says.", rich_help_panel=_LOADING)
+    Dtype,
+    typer.Option("--dtype", help="auto: as the checkpoint says.", rich_help_panel=LOADING_PANEL),
 ]
 BackendOption = Annotated[
     Backend,
-    typer.Option("--backend", help="auto: as transformers chooses.", rich_help_panel=_LOADING),
+    typer.Option("--backend", help="auto: as transformers chooses.", rich_help_panel=LOADING_PANEL),
 ]
 Backends = Annotated[
     str | None,
@@ -197,7 +131,7 @@ Backends = Annotated[
         metavar="NAME,…",
         help="Attention backends, or all that run here; by default the one that transformers"
         " chooses, eager and sdpa.",
-        rich_help_panel=_LOADING,
+        rich_help_panel=LOADING_PANEL,
     ),
 ]
 WeightsOption = Annotated[
@@ -205,17 +139,17 @@ WeightsOption = Annotated[
     typer.Option(
         "--weights",
         help="random: a small model of this architecture from config.json, without its weights.",
-        rich_help_panel=_LOADING,
+        rich_help_panel=LOADING_PANEL,
     ),
 ]
 Revision = Annotated[
     str | None,
-    typer.Option(help="Branch, tag or commit of a hub model.", rich_help_panel=_LOADING),
+    typer.Option(help="Branch, tag or commit of a hub model.", rich_help_panel=LOADING_PANEL),
 ]
 DeviceMap = Annotated[
     str | None,
     typer.Option(
-        help="Spread the model over devices (needs accelerate).", rich_help_panel=_LOADING
+        help="Spread the model over devices (needs accelerate).", rich_help_panel=LOADING_PANEL
     ),
 ]
 AllowPickle = Annotated[
@@ -223,7 +157,7 @@ AllowPickle = Annotated[
     typer.Option(
         "--allow-pickle",
         help="Also read pickled weights. A pickle can run any code.",
-        rich_help_panel=_LOADING,
+        rich_help_panel=LOADING_PANEL,
     ),
 ]
 TrustRemoteCode = Annotated[
@@ -231,7 +165,7 @@ TrustRemoteCode = Annotated[
     typer.Option(
         "--trust-remote-code",
         help="Run Python code that comes with the model.",
-        rich_help_panel=_LOADING,
+        rich_help_panel=LOADING_PANEL,
     ),
 ]
 Expect = Annotated[
@@ -240,7 +174,7 @@ Expect = Annotated[
         metavar="MASK",
         help="What a token may see: causal, sliding:W, chunked:C, prefix:P or bidirectional; by"
         " default as the config says.",
-        rich_help_panel=_CHECKS,
+        rich_help_panel=CHECKS_PANEL,
     ),
 ]
 Select = Annotated[
@@ -249,17 +183,17 @@ Select = Annotated[
         metavar="CODE,…",
         help="Only these checks: codes (ATN301), their beginnings (ATN3), names or families."
         " The controls are always asked.",
-        rich_help_panel=_CHECKS,
+        rich_help_panel=CHECKS_PANEL,
     ),
 ]
 Ignore = Annotated[
     list[str] | None,
-    typer.Option(metavar="CODE,…", help="Leave these checks out.", rich_help_panel=_CHECKS),
+    typer.Option(metavar="CODE,…", help="Leave these checks out.", rich_help_panel=CHECKS_PANEL),
 ]
 Quick = Annotated[
     bool,
     typer.Option(
-        "--quick", help="Few conditions, a handful of forward passes.", rich_help_panel=_CHECKS
+        "--quick", help="Few conditions, a handful of forward passes.", rich_help_panel=CHECKS_PANEL
     ),
 ]
 Length = Annotated[
@@ -267,12 +201,14 @@ Length = Annotated[
     typer.Option(
         metavar="TOKENS",
         help="Tokens to read; by default chosen from the model's windows.",
-        rich_help_panel=_CHECKS,
+        rich_help_panel=CHECKS_PANEL,
     ),
 ]
 Seed = Annotated[
     int,
-    typer.Option(min=0, max=2**63 - 1, help="Of the random token ids.", rich_help_panel=_CHECKS),
+    typer.Option(
+        min=0, max=2**63 - 1, help="Of the random token ids.", rich_help_panel=CHECKS_PANEL
+    ),
 ]
 Budget = Annotated[
     int | None,
@@ -280,7 +216,7 @@ Budget = Annotated[
         min=1,
         metavar="TOKENS",
         help="Tokens to push through the model at most.",
-        rich_help_panel=_CHECKS,
+        rich_help_panel=CHECKS_PANEL,
     ),
 ]
 RealPrompt = Annotated[
@@ -289,7 +225,7 @@ RealPrompt = Annotated[
         "--prompt",
         metavar="TEXT",
         help="Read this text instead of random ids, - for standard input.",
-        rich_help_panel=_CHECKS,
+        rich_help_panel=CHECKS_PANEL,
     ),
 ]
 RealIds = Annotated[
@@ -297,7 +233,7 @@ RealIds = Annotated[
     typer.Option(
         "--ids",
         help="Read these token ids instead, for example 5,9,23.",
-        rich_help_panel=_CHECKS,
+        rich_help_panel=CHECKS_PANEL,
     ),
 ]
 Prove = Annotated[
@@ -305,7 +241,7 @@ Prove = Annotated[
     typer.Option(
         "--prove",
         help="After a pass, plant leaks of known size and show which are caught.",
-        rich_help_panel=_CHECKS,
+        rich_help_panel=CHECKS_PANEL,
     ),
 ]
 Reproducer = Annotated[
@@ -314,74 +250,11 @@ Reproducer = Annotated[
         metavar="FILE",
         help="Where there is a leak, write a Python script that shows the worst one with torch and"
         " transformers alone.",
-        rich_help_panel=_OUTPUT,
-    ),
-]
-Positions = Annotated[
-    int | None,
-    typer.Option(
-        min=1,
-        help="Draw over so many plain positions; by default the textbook's five words, or as many"
-        " positions as the mask needs.",
-        rich_help_panel=_DRAWING,
-    ),
-]
-MaskFormOption = Annotated[
-    MaskForm,
-    typer.Option(
-        "--form",
-        help="map: a picture; binary: 1 and 0; additive: 0 and -inf; bool: ✓ and ✗.",
-        rich_help_panel=_DRAWING,
-    ),
-]
-Listed = Annotated[
-    bool,
-    typer.Option(
-        "--list",
-        help="In words: cat looks at [The, cat]; up to 1,024 tokens.",
-        rich_help_panel=_DRAWING,
-    ),
-]
-Diff = Annotated[
-    tuple[str, str] | None,
-    typer.Option(
-        metavar="A B",
-        help="Mark the cells in which two masks differ; with --model, layer:I is one too.",
-        rich_help_panel=_DRAWING,
-    ),
-]
-Shape = Annotated[
-    bool,
-    typer.Option(
-        "--shape", help="Explain how it is broadcast to the scores.", rich_help_panel=_DRAWING
-    ),
-]
-Batch = Annotated[
-    int | None,
-    typer.Option(min=1, max=10**6, help="Sequences, for --shape.", rich_help_panel=_DRAWING),
-]
-Heads = Annotated[
-    int | None,
-    typer.Option(min=1, max=10**6, help="Heads, for --shape.", rich_help_panel=_DRAWING),
-]
-Pad = Annotated[
-    str | None,
-    typer.Option(
-        metavar="SIDE:N",
-        help="Put pads beside the prompt: left:2 or right:2.",
-        rich_help_panel=_PROMPT,
-    ),
-]
-TokenTypes = Annotated[
-    str | None,
-    typer.Option(
-        metavar="0,1,1,…",
-        help="token_type_ids, for models that open blocks of images or prefixes by them.",
-        rich_help_panel=_PROMPT,
+        rich_help_panel=OUTPUT_PANEL,
     ),
 ]
 FormatOption = Annotated[
-    Format, typer.Option("--format", help="What to print.", rich_help_panel=_OUTPUT)
+    Format, typer.Option("--format", help="What to print.", rich_help_panel=OUTPUT_PANEL)
 ]
 Output = Annotated[
     Path | None,
@@ -389,7 +262,7 @@ Output = Annotated[
         "--output",
         "-o",
         help="Write to a file instead: text, .json, .svg or .html, by its ending.",
-        rich_help_panel=_OUTPUT,
+        rich_help_panel=OUTPUT_PANEL,
     ),
 ]
 Width = Annotated[
@@ -398,6 +271,6 @@ Width = Annotated[
         min=40,
         max=500,
         help="Columns; by default the terminal's, 80 in a pipe, 100 for files.",
-        rich_help_panel=_OUTPUT,
+        rich_help_panel=OUTPUT_PANEL,
     ),
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from attnscope.cli import options
+from attnscope.cli import lesson_options, options
 from attnscope.cli.lists import parse_heads
 from attnscope.cli.output import Answer, deliver, require_place
 from attnscope.cli.progress import working
@@ -23,7 +23,7 @@ def trace(  # noqa: PLR0913, PLR0917 (a command's parameters are its options)
     layer: options.Layer = None,
     head: options.HeadList = None,
     query: options.Query = None,
-    caveat: options.Caveat = False,
+    caveat: lesson_options.Caveat = False,
     model: options.Model = "fable",
     device: options.Device = "auto",
     dtype: options.DtypeOption = options.Dtype.auto,
