@@ -11,8 +11,11 @@ from transformers import PreTrainedModel
 
 from attnscope import lessons
 from attnscope.errors import PromptError, SelectionError
+from attnscope.expressions import parse
 from attnscope.load import LoadedModel, LoadOptions, any_tokens, load, padded, tokens_from_ids
 from attnscope.load.continuation import continued, room_for
+from attnscope.records import CELL_FUTURE_SEEN, CELL_SEEN
+from tests.test_misprints import masked
 from tests.tiny import in_memory, tiny
 
 IDS = list(range(5, 17))
@@ -168,3 +171,24 @@ def test_a_continuation_must_leave_a_prompt() -> None:
     for start in (0, 12, -1):
         with pytest.raises(SelectionError):
             lessons.cheat(loaded, tokens_from_ids(loaded, IDS), start)
+
+
+def test_a_planted_leak_is_drawn() -> None:
+    loaded = in_memory(tiny("llama"))
+    tokens = tokens_from_ids(loaded, IDS)
+    assert not any(mask.leaves_open for mask in lessons.delivered_masks(loaded, tokens).masks)
+    with masked(loaded.model, "row:0,1"):
+        (drawn,) = lessons.delivered_masks(loaded, tokens).masks
+    expected = parse("row:0,1").mask(12).rows(0, 12, 12)[0, 0]
+    assert torch.equal((drawn.cells & (CELL_SEEN | CELL_FUTURE_SEEN)) > 0, expected)
+
+
+def test_a_model_that_leaks_by_itself_is_told() -> None:
+    loaded = in_memory(tiny("llama"))
+    tokens = tokens_from_ids(loaded, IDS)
+    with masked(loaded.model, "bidirectional"):
+        result = lessons.compare(loaded, tokens)
+    assert result.whole is not None
+    assert result.whole.leak.own_move > 0.01 > result.whole.leak.own_limit
+    assert result.head is not None
+    assert bool(result.head.own.future.any())
