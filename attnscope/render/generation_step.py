@@ -64,7 +64,7 @@ def _fact(name: str, words: Text, width: int, look: Look) -> list[Text]:
     if LEAD + cell_len(plain) <= width:
         line = words.copy()
         line.plain = plain
-        return [lead + line]
+        return [Text().append_text(lead).append_text(line)]
     return hanging(lead, plain, width, str(words.style))
 
 

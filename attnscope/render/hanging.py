@@ -26,7 +26,9 @@ def hanging(lead: Text, words: str, width: int, style: str = "") -> list[Text]:
     if not lines:
         return [lead]
     below = Text(" " * indent)
-    return [lead + lines[0], *(below + line for line in lines[1:])]
+    # appended, so that the lead's own style stays its own
+    first = Text().append_text(lead).append_text(lines[0])
+    return [first, *(below + line for line in lines[1:])]
 
 
 if __name__ == "__main__":
