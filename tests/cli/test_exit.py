@@ -161,6 +161,7 @@ def test_closed_streams_are_no_crash(redirect: str) -> None:
     assert (result.stdout == b"") is (">&-" in redirect.split())
 
 
+@pytest.mark.slow
 def test_errors_never_go_to_stdout() -> None:
     command = f"{' '.join(COMMAND)} trace --layer 99 2>&-"
     result = subprocess.run(["sh", "-c", command], capture_output=True, check=False)
