@@ -33,7 +33,7 @@ CLEAN = (
 )  # fmt: skip
 """Encoder families are asked as decoders."""
 
-QUICK = ("gpt2", "gemma2", "gpt_oss", "mixtral", "openai-gpt", "mamba")
+QUICK = ("gpt2", "gemma2", "gpt_oss", "openai-gpt", "mamba")
 """One of each trap, for the default run."""
 
 HEAVY = ("jamba", "falcon_h1", "deepseek_v3", "jetmoe", "gemma3_text")
