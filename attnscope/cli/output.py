@@ -70,7 +70,8 @@ def _content(answer: Answer, form: Format, suffix: str, width: int) -> str:
         return _json(answer) + "\n"
     from attnscope.text import escape
 
-    console = _recorder(answer, width)
+    picture = suffix in {".svg", ".html", ".htm"}
+    console = _recorder(answer, width, colour=picture)
     title = escape(answer.title)
     if suffix == ".svg":
         # the fonts that Rich names would be fetched from the network whenever the picture is opened
@@ -87,11 +88,12 @@ def _html(console: Console, title: str) -> str:
     return page.replace("<head>", f"<head>\n<title>{html.escape(title)}</title>", 1)
 
 
-def _recorder(answer: Answer, width: int) -> Console:
+def _recorder(answer: Answer, width: int, *, colour: bool) -> Console:
     from rich.console import Console
 
     console = Console(
-        record=True, width=width, file=io.StringIO(), color_system="truecolor",
+        record=True, width=width, file=io.StringIO(),
+        color_system="truecolor" if colour else None, no_color=not colour,
         force_terminal=True, highlight=False, emoji=False, markup=False,
     )  # fmt: skip
     console.print(answer.page())
