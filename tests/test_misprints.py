@@ -76,7 +76,7 @@ def test_multiplied_scores_are_a_leak() -> None:
 
 
 @pytest.mark.parametrize("text", ["causal", "prefix:2"])
-def test_the_helper_hands_over_what_it_says(text: str) -> None:
+def test_what_is_planted_is_what_the_words_say(text: str) -> None:
     loaded = in_memory(tiny("llama", backend="eager"))
     ids = torch.arange(5, 5 + TOKENS)[None]
     with torch.no_grad():

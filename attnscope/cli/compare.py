@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from attnscope.cli import lesson_options, options
+from attnscope.cli.loading import loading
 from attnscope.cli.output import Answer, deliver, require_place
 from attnscope.cli.progress import working
 from attnscope.cli.prompt import parse_ids, read_argument, read_prompt
@@ -35,23 +36,19 @@ def compare(  # noqa: PLR0913, PLR0917 (a command's parameters are its options)
     width: options.Width = None,
 ) -> None:
     """Standard against masked attention: one head, and the whole model, with and without a mask."""
+    chosen = loading(locals())
     if output is not None:
         require_place(output)
     text = read_prompt(prompt, file, ids)
     numbers = None if ids is None else parse_ids(ids)
     other = read_argument(against).strip()
-    loading: dict[str, Any] = {
-        "model": model, "device": device, "dtype": dtype.value, "revision": revision,
-        "backend": backend.value, "device_map": device_map, "allow_pickle": allow_pickle,
-        "trust_remote_code": trust_remote_code, "weights": weights.value,
-    }  # fmt: skip
     with working() as tell:
         tell("starting torch and transformers")
         from attnscope import LoadOptions, Selection, lessons
         from attnscope.load import load, tokens_of
 
         lessons.require_mask(other)
-        loaded = load(LoadOptions(**loading), tell)
+        loaded = load(LoadOptions(**chosen), tell)
         tokens = tokens_of(loaded, text, numbers)
         result = lessons.compare(
             loaded, tokens, other, Selection(layer=layer, head=head), progress=tell

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import sys
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from attnscope.cli import lesson_options, options
 from attnscope.cli.lists import require_one
+from attnscope.cli.loading import loading
 from attnscope.cli.options import Format
 from attnscope.cli.output import Answer, deliver, require_place
 from attnscope.cli.progress import working
@@ -44,6 +45,7 @@ def generate(  # noqa: PLR0913, PLR0917 (a command's parameters are its options)
     width: options.Width = None,
 ) -> None:
     """Write a text token by token: its growing mask, its cache, and what a cheat is worth."""
+    chosen = loading(locals())
     if output is not None:
         require_place(output)
     if continuation is not None and (not cheat or ids is not None):
@@ -59,25 +61,20 @@ def generate(  # noqa: PLR0913, PLR0917 (a command's parameters are its options)
     text = read_prompt(prompt, file, ids)
     numbers = None if ids is None else parse_ids(ids)
     rest = None if continuation is None else read_argument(continuation)
-    loading: dict[str, Any] = {
-        "model": model, "device": device, "dtype": dtype.value, "revision": revision,
-        "backend": backend.value, "device_map": device_map, "allow_pickle": allow_pickle,
-        "trust_remote_code": trust_remote_code, "weights": weights.value,
-    }  # fmt: skip
     with working() as tell:
         tell("starting torch and transformers")
         from attnscope import LoadOptions, Selection, lessons
         from attnscope.load import load, tokens_of
 
-        loaded = load(LoadOptions(**loading), tell)
+        loaded = load(LoadOptions(**chosen), tell)
         if cheat:
             tokens, start = _given(loaded, text, numbers, rest, steps)
             told = lessons.cheat(loaded, tokens, start, progress=tell)
             answer = _cheat_answer(told)
         else:
             tokens = tokens_of(loaded, text, numbers)
-            chosen = Selection(layer=layer, head=head)
-            result = lessons.generate(loaded, tokens, steps, chosen, top=top, progress=tell)
+            place = Selection(layer=layer, head=head)
+            result = lessons.generate(loaded, tokens, steps, place, top=top, progress=tell)
             answer = _answer(result)
     if delay is not None and not cheat and form is Format.table and output is None:
         _animate(result, delay, width)

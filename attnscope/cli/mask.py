@@ -10,6 +10,7 @@ import typer
 from attnscope.cli import lesson_options, options
 from attnscope.cli.lesson_options import MaskForm
 from attnscope.cli.lists import require_one
+from attnscope.cli.loading import loading
 from attnscope.cli.output import Answer, deliver, require_place
 from attnscope.cli.progress import working
 from attnscope.cli.prompt import parse_ids, parse_pad, read_argument, read_prompt
@@ -81,6 +82,7 @@ def mask(  # noqa: PLR0913, PLR0917 (a command's parameters are its options)
     width: options.Width = None,
 ) -> None:
     """Draw any mask as a table: one in words, or those that a model's layers really receive."""
+    chosen = loading(locals())
     if output is not None:
         require_place(output)
     shape = shape or batch is not None or heads is not None
@@ -99,16 +101,11 @@ def mask(  # noqa: PLR0913, PLR0917 (a command's parameters are its options)
         )  # fmt: skip
         tables = _from_words(replace(asked, text=read_prompt(asked.text, file, None)))
     else:
-        loading: dict[str, Any] = {
-            "model": model, "device": device, "dtype": dtype.value, "revision": revision,
-            "backend": backend.value, "device_map": device_map, "allow_pickle": allow_pickle,
-            "trust_remote_code": trust_remote_code, "weights": weights.value,
-        }  # fmt: skip
         text = read_prompt(asked.text, file, ids)
         numbers = None if ids is None else parse_ids(ids)
         types = None if token_types is None else parse_ids(token_types, "--token-types")
         beside = (parse_pad(pad), types)
-        tables = _from_model(loading, replace(asked, text=text), numbers, beside)
+        tables = _from_model(chosen, replace(asked, text=text), numbers, beside)
     deliver(_answer(tables, shown, listed=listed), form, output, width)
 
 
@@ -186,7 +183,7 @@ def _from_words(asked: _Asked) -> MaskTables:
 
 
 def _from_model(
-    loading: dict[str, Any],
+    chosen: dict[str, Any],
     asked: _Asked,
     numbers: list[int] | None,
     beside: tuple[tuple[int, int], list[int] | None],
@@ -197,7 +194,7 @@ def _from_model(
         from attnscope.load import any_tokens, load, padded, tokens_of
         from attnscope.measure.tables import held_against
 
-        loaded = load(LoadOptions(**loading), tell)
+        loaded = load(LoadOptions(**chosen), tell)
         if asked.length is not None:
             tokens = any_tokens(loaded, asked.length)
         else:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from attnscope.cli import lesson_options, options
 from attnscope.cli.lists import parse_heads
+from attnscope.cli.loading import loading
 from attnscope.cli.output import Answer, deliver, require_place
 from attnscope.cli.progress import working
 from attnscope.cli.prompt import parse_ids, read_argument, read_prompt
@@ -37,6 +38,7 @@ def trace(  # noqa: PLR0913, PLR0917 (a command's parameters are its options)
     width: options.Width = None,
 ) -> None:
     """Show what attention does with a prompt: mask, heads, one computation by hand, and a proof."""
+    chosen = loading(locals())
     if output is not None:
         require_place(output)
     text = read_prompt(prompt, file, ids)
@@ -50,19 +52,7 @@ def trace(  # noqa: PLR0913, PLR0917 (a command's parameters are its options)
         from attnscope import LoadOptions, Selection, trace_tokens
         from attnscope.load import load, tokens_of
 
-        loaded = load(
-            LoadOptions(
-                model=model,
-                device=device,
-                dtype=dtype.value,
-                revision=revision,
-                backend=backend.value,
-                device_map=device_map,
-                allow_pickle=allow_pickle,
-                trust_remote_code=trust_remote_code,
-            ),
-            tell,
-        )
+        loaded = load(LoadOptions(**chosen), tell)
         tokens = tokens_of(loaded, text, numbers, chat=chat)
         selection = Selection(layer=layer, head=heads, query=query)
         result = trace_tokens(loaded, tokens, selection, progress=tell)

@@ -38,10 +38,7 @@ def _draw(
     tokens = look.read(tokens)
     shape = tuple(difference.shape)
     sizes = [DECIMALS] * (pool == 1 and shape[1] <= TEXTBOOK) + [PERCENT, 2, 1]
-    layout = grid.lay_out(shape, pool, width, grid.label_width(tokens, pool, width), sizes)
-    if layout.factor > 1:
-        labels = grid.label_width(tokens, layout.pool, width)
-        layout = grid.lay_out(shape, pool, width, labels, sizes)
+    layout = grid.lay_out_tokens(shape, pool, tokens, width, (sizes, sizes))
     # a row of a pooled cell is a mean over its queries, a column a sum over its keys
     queries = torch.ones(shape[0], 1)
     cells = grid.tiles(difference, layout.factor).sum(dim=(2, 3))

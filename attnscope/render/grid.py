@@ -17,6 +17,8 @@ from attnscope.text import fit, pad
 
 TALLEST = 48
 """Rows of the largest table; more would scroll its own headings away."""
+NAMED_COLUMNS = 12
+"""Wider pictures show indices only over their columns: names would pull the cells apart."""
 STEPS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
 
 
@@ -45,6 +47,31 @@ def lay_out(shape: tuple[int, ...], pool: int, width: int, labels: int, cells: l
         if sizes and longest <= TALLEST:
             return Layout(pool * factor, factor, sizes[0], labels)
         factor *= 2
+
+
+def lay_out_tokens(
+    shape: tuple[int, ...],
+    pool: int,
+    tokens: Tokens,
+    width: int,
+    cells: tuple[list[int], list[int]],
+) -> Layout:
+    """The finest layout that fits beside the tokens' labels; `cells` are the column widths to try
+    as it is, and those where more tokens have to share a cell.
+    """
+    layout = lay_out(shape, pool, width, label_width(tokens, pool, width), cells[0])
+    if layout.factor == 1:
+        return layout
+    return lay_out(shape, pool, width, label_width(tokens, layout.pool, width), cells[1])
+
+
+def picture(shape: tuple[int, ...], pool: int, tokens: Tokens, width: int) -> Layout:
+    """The layout of a matrix of glyphs: with names over its columns where it is small."""
+    sizes = [3, 2, 1] if pool == 1 else [2, 1]
+    if pool == 1 and len(tokens) <= NAMED_COLUMNS:
+        longest = max((cell_len(label) for label in tokens.labels), default=1)
+        sizes = [min(max(longest, 3), 8) + 2, *sizes]
+    return lay_out_tokens(shape, pool, tokens, width, (sizes, [2, 1]))
 
 
 def tiles(

@@ -125,12 +125,7 @@ def _layout(view: HeadView, tokens: Tokens, width: int) -> grid.Layout:
     sizes = [PERCENT, 2, 1]
     if view.pool == 1 and shape[1] <= TEXTBOOK:
         sizes = [DECIMALS, *sizes]
-    labels = grid.label_width(tokens, view.pool, width)
-    layout = grid.lay_out(shape, view.pool, width, labels, sizes)
-    if layout.factor == 1:
-        return layout
-    labels = grid.label_width(tokens, layout.pool, width)
-    return grid.lay_out(shape, view.pool, width, labels, [PERCENT, 2, 1])
+    return grid.lay_out_tokens(shape, view.pool, tokens, width, (sizes, [PERCENT, 2, 1]))
 
 
 def _title(view: HeadView, width: int, look: Look) -> list[Text]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import torch
-from rich.cells import cell_len
 from rich.console import Group, RenderableType
 from rich.text import Text
 
@@ -23,7 +22,6 @@ from attnscope.text import pad
 
 FIRST, SECOND = "bold black on cyan", "bold black on yellow"
 BITS = (DIFF_BOTH, DIFF_NEITHER, DIFF_FIRST, DIFF_SECOND)
-NAMED_COLUMNS = 12
 
 
 def mask_diff(diff: MaskDiff, tokens: Tokens) -> RenderableType:
@@ -33,7 +31,7 @@ def mask_diff(diff: MaskDiff, tokens: Tokens) -> RenderableType:
 
 def _draw(diff: MaskDiff, tokens: Tokens, width: int, look: Look) -> list[Text]:
     tokens = look.read(tokens)
-    layout = _layout(diff, tokens, width)
+    layout = grid.picture(tuple(diff.cells.shape), diff.pool, tokens, width)
     cells = grid.joined(diff.cells.cpu(), layout.factor, BITS)
     align = "^" if layout.cell > 3 else ">"
     lines = [
@@ -53,20 +51,6 @@ def _draw(diff: MaskDiff, tokens: Tokens, width: int, look: Look) -> list[Text]:
     lines += [Text(), *_legend(cells, width, look)]
     lines.append(Text(look.say(grid.scale_note(layout)), style=QUIET))
     return [*lines, _summary(diff, tokens, look)]
-
-
-def _layout(diff: MaskDiff, tokens: Tokens, width: int) -> grid.Layout:
-    labels = grid.label_width(tokens, diff.pool, width)
-    sizes = [3, 2, 1]
-    if diff.pool == 1 and len(tokens) <= NAMED_COLUMNS:
-        longest = max((cell_len(label) for label in tokens.labels), default=1)
-        sizes = [min(max(longest, 3), 8) + 2, *sizes]
-    shape = tuple(diff.cells.shape)
-    layout = grid.lay_out(shape, diff.pool, width, labels, sizes)
-    if layout.factor == 1:
-        return layout
-    labels = grid.label_width(tokens, layout.pool, width)
-    return grid.lay_out(shape, diff.pool, width, labels, [3, 2, 1])
 
 
 def _appearance(bits: int, look: Look) -> tuple[str, str]:

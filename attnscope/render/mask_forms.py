@@ -111,16 +111,8 @@ def _band(  # noqa: PLR0913, PLR0917
 
 def _heading(tokens: Tokens, layout: grid.Layout, span: tuple[int, int], look: Look) -> list[Text]:
     places = [column * layout.pool for column in range(*span)]
-    step = 1 if len(str(places[-1])) < layout.cell else -(-len(str(places[-1])) // layout.cell) + 1
-    numbers = (
-        "".join(
-            str(place).rjust(layout.cell) if index % step == 0 else " " * layout.cell
-            for index, place in enumerate(places)
-        )
-        if layout.cell > 2
-        else _sparse(places, layout.cell)
-    )
-    lines = [Text((" " * layout.labels + numbers).rstrip(), style=QUIET)]
+    numbers = " " * layout.labels + _numbers(places, layout.cell)
+    lines = [Text(numbers.rstrip(), style=QUIET)]
     if layout.pool == 1 and layout.cell > 4:
         room = layout.cell - 1
         cut = (fit(grid.label_at(tokens, one), room, look.glyphs.ellipsis) for one in places)
@@ -128,14 +120,15 @@ def _heading(tokens: Tokens, layout: grid.Layout, span: tuple[int, int], look: L
     return lines
 
 
-def _sparse(places: list[int], cell: int) -> str:
-    """Numbers at every fifth column, for cells that are narrower than they are."""
+def _numbers(places: list[int], cell: int) -> str:
+    """As many numbers over the columns as have room between each other and to the right."""
+    needed = len(str(places[-1])) + 1
+    step = next(step for step in grid.STEPS if step * cell >= needed)
     line = ""
-    for index, place in enumerate(places):
-        here = index * cell
-        fits = len(line) <= here and here + len(str(place)) <= len(places) * cell
-        if index % 5 == 0 and fits:
-            line = line.ljust(here) + str(place).rjust(cell)
+    for index in range(0, len(places), step):
+        number, start = str(places[index]), index * cell
+        if start + max(cell, len(number)) <= len(places) * cell:
+            line = line.ljust(start) + number.rjust(cell)
     return line
 
 

@@ -6,7 +6,6 @@ from collections.abc import Iterable
 
 import torch
 from jaxtyping import UInt8
-from rich.cells import cell_len
 from rich.console import Group, RenderableType
 from rich.text import Text
 from torch import Tensor
@@ -45,8 +44,6 @@ MEANINGS = (
     ("partly seen", (CELL_SEEN | CELL_BLOCKED, CELL_SEEN | CELL_BLOCKED | CELL_FUTURE_BLOCKED)),
 )
 """What the quiet glyphs say, and the cells that show them."""
-NAMED_COLUMNS = 12
-"""Wider tables show indices only over their columns: names would pull the cells apart."""
 
 
 def mask_table(mask: MaskMap, tokens: Tokens) -> RenderableType:
@@ -67,7 +64,7 @@ def layer_ranges(layers: Iterable[int]) -> str:
 
 def _draw(mask: MaskMap, tokens: Tokens, width: int, look: Look) -> RenderableType:
     tokens = look.read(tokens)
-    layout = _layout(mask, tokens, width)
+    layout = grid.picture(tuple(mask.cells.shape), mask.pool, tokens, width)
     cells = pooled(mask.cells.cpu(), layout.factor)
     rows, columns = cells.shape
     align = "^" if layout.cell > 3 else ">"
@@ -85,21 +82,6 @@ def _draw(mask: MaskMap, tokens: Tokens, width: int, look: Look) -> RenderableTy
     lines += [Text(), *_legend(cells, layout.cell, width, look), note, verdict(mask, tokens, look)]
     lines += [Text(look.say(note), style=CAUTION) for note in mask.notes]
     return Group(*lines)
-
-
-def _layout(mask: MaskMap, tokens: Tokens, width: int) -> grid.Layout:
-    labels = grid.label_width(tokens, mask.pool, width)
-    sizes = [2, 1]
-    if mask.pool == 1:
-        sizes = [3, 2, 1]
-        if len(tokens) <= NAMED_COLUMNS:
-            longest = max((cell_len(label) for label in tokens.labels), default=1)
-            sizes = [min(max(longest, 3), 8) + 2, *sizes]
-    layout = grid.lay_out(tuple(mask.cells.shape), mask.pool, width, labels, sizes)
-    if layout.factor == 1:
-        return layout
-    labels = grid.label_width(tokens, layout.pool, width)
-    return grid.lay_out(tuple(mask.cells.shape), mask.pool, width, labels, [2, 1])
 
 
 def title(mask: MaskMap, look: Look) -> Text:
