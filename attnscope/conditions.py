@@ -27,7 +27,8 @@ class Condition:
     agrees: Promise | None = None
     """Who is held to the plain run's logits, where that is fewer models; None: as `promise`."""
     causal: Promise | None = None
-    """Who is held to causality there, where that is more models; None: as `promise`."""
+    """Who is held to causality there, where that is more models; None: as `promise`. A model that
+    was never promised to keep pads out is still held not to show the future."""
     least: int = 2
     """Tokens below which it is no other condition than the plain one."""
     needs: tuple[str, ...] = ()
@@ -75,6 +76,7 @@ CONDITIONS: Mapping[str, Condition] = {
             words="Pads before the tokens, masked, with the position ids that generate() makes.",
             promise=promises.MASK,
             agrees=promises.POSITIONS,
+            causal=promises.ALWAYS,
             needs=("attention_mask",),
             aside="the pads",
         ),
@@ -83,6 +85,7 @@ CONDITIONS: Mapping[str, Condition] = {
             title="right padding",
             words="Pads after the tokens, masked.",
             promise=promises.MASK,
+            causal=promises.ALWAYS,
             needs=("attention_mask",),
             aside="the pads",
         ),
@@ -106,6 +109,7 @@ CONDITIONS: Mapping[str, Condition] = {
             words="A longer text as first row; this one is padded on the left to its length.",
             promise=promises.MASK,
             agrees=promises.POSITIONS,
+            causal=promises.ALWAYS,
             needs=("attention_mask",),
             aside="the other row and the pads",
         ),
@@ -176,6 +180,7 @@ CONDITIONS: Mapping[str, Condition] = {
             words="Pads before the tokens; half at once, then one at a time, as generate() does.",
             promise=promises.MASK,
             agrees=promises.POSITIONS,
+            causal=promises.ALWAYS,
             needs=("attention_mask",),
             needs_cache=True,
             aside="the pads",
@@ -187,6 +192,7 @@ CONDITIONS: Mapping[str, Condition] = {
             " token at a time, as generate() serves a batch.",
             promise=promises.MASK,
             agrees=promises.POSITIONS,
+            causal=promises.ALWAYS,
             needs=("attention_mask",),
             needs_cache=True,
             aside="the other row and the pads",

@@ -87,8 +87,12 @@ def declare(config: Any, layers: int) -> tuple[Declared, ...]:
             Declared(kind="sliding", size=window) if kind == "local" else Declared()
             for kind in local[:layers]
         )
-    return (_without_kinds(config),) * layers
+    counts = any(getattr(config, name, None) for name in COUNTS)
+    return (_without_kinds(config) if counts else Declared(exact=False),) * layers
 
+
+COUNTS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers")
+"""A config that has none of these is made of others, and its layers may have windows of theirs."""
 
 ATTENDING = frozenset({"full_attention", "hybrid"})
 """Kinds of layer whose attention sees all that came before; a hybrid one has a state besides."""

@@ -22,6 +22,8 @@ class Facts:
     """Every token mixer is an attention that transformers' interface runs."""
     masks_packed: bool
     """The model's code hands its position ids to `transformers.masking_utils`."""
+    masks_suffice: bool
+    """Tokens meet in attention calls and nowhere beside them, in one stack of layers."""
     absolute_positions: bool
     """Positions are looked up in a table, and the forward takes no position_ids."""
     length_dependent: bool
@@ -47,12 +49,18 @@ ALWAYS = Promise(
     source="A causal model's output at a position is a function of the tokens up to it.",
     holds=lambda facts: True,
 )
+PADS_KNOWN_TO_MATTER = frozenset({"rwkv", "recurrent_gemma", "deepseek_v4"})
+"""Model types whose documentation or tests say that pads are not kept out."""
+
 MASK = Promise(
     text="Every model whose forward takes an attention_mask, except those that document it as"
-    " unused (RWKV).",
+    " unused (RWKV) and those whose own tests in transformers expect left padding to change the"
+    " output (RecurrentGemma, DeepSeek V4).",
     source="transformers glossary, 'attention mask': which tokens should be attended to, and which"
-    " should not; RwkvModel.forward: 'currently not used by RwkvModel'.",
-    holds=lambda facts: facts.model_type != "rwkv",
+    " should not; RwkvModel.forward: 'currently not used by RwkvModel';"
+    " test_left_padding_compatibility, skipped in tests/models/recurrent_gemma ('This is expected')"
+    " and tests/models/deepseek_v4 ('by design', issue 45938).",
+    holds=lambda facts: facts.model_type not in PADS_KNOWN_TO_MATTER,
 )
 POSITIONS = Promise(
     text="Models that take position_ids, or whose positions are relative; with pads before the"
@@ -75,10 +83,12 @@ SEVERAL = Promise(
 )
 PACKED = Promise(
     text="Attention-only models whose code hands position_ids to transformers.masking_utils, with"
-    " no mask and use_cache=False.",
+    " no mask and use_cache=False, and in which tokens meet in nothing but these masks'"
+    " attention: no convolution beside it (Zaya), no further stack of layers (BLT).",
     source="transformers.masking_utils, _preprocess_mask_arguments: packed sequences are detected"
-    " from position_ids only when there is neither an attention_mask nor a cache.",
-    holds=lambda facts: facts.masks_packed and facts.attention_only,
+    " from position_ids only when there is neither an attention_mask nor a cache; transformers"
+    " docs, 'Padding-free training': convolutions are not kept apart by position_ids.",
+    holds=lambda facts: facts.masks_packed and facts.attention_only and facts.masks_suffice,
 )
 NEVER_PACKED = Promise(
     text="No model.",

@@ -23,6 +23,7 @@ LLAMA = Facts(
     takes=frozenset({"attention_mask", "position_ids", "use_cache"}),
     attention_only=True,
     masks_packed=True,
+    masks_suffice=True,
     absolute_positions=False,
     length_dependent=False,
     static_cache=True,
@@ -104,6 +105,9 @@ def test_a_state_space_model_is_held_to_one_token_a_step() -> None:
         (replace(LLAMA, length_dependent=True), "alone", False),
         (replace(LLAMA, static_cache=False), "static_cache", False),
         (replace(LLAMA, masks_packed=False), "packed", False),
+        (replace(LLAMA, masks_suffice=False), "packed", False),
+        (replace(LLAMA, masks_suffice=False), "several_tokens", True),
+        (replace(LLAMA, model_type="recurrent_gemma"), "left_padding", False),
         (LLAMA, "alone", True),
     ],
 )
@@ -117,12 +121,14 @@ def test_absolute_positions_excuse_moved_logits_but_not_seen_pads() -> None:
     assert not agrees(absolute, "left_padding")
 
 
-def test_packing_excuses_no_look_ahead() -> None:
-    """Documents that are not kept apart are still read from left to right."""
+def test_no_missing_promise_excuses_a_look_ahead() -> None:
+    """Documents and pads that are not kept apart are still read from left to right."""
     stranger = replace(MAMBA, model_type="rwkv", absolute_positions=True, length_dependent=True)
     more = {key: one.causal for key, one in CONDITIONS.items() if one.causal is not None}
     steps = {"several_tokens", "several_tokens_positions", "chunked_prefill"}
-    assert set(more) == {"packed", "packed_cached"} | steps
+    padded = {"left_padding", "right_padding", "padded_row"}
+    decoded = {"left_padded_decoding", "batched_decoding"}
+    assert set(more) == {"packed", "packed_cached"} | steps | padded | decoded
     for key, causal in more.items():
         assert causal.holds(stranger)
         assert not CONDITIONS[key].promise.holds(stranger)

@@ -65,7 +65,10 @@ def test_layer_kinds_are_all_kept() -> None:
     assert set(CONFIGS["smollm3"].no_rope_layers) == {0, 1}
     assert CONFIGS["gpt_neo"].attention_layers == ["global", "local"]
     assert CONFIGS["jamba"].num_hidden_layers == 5
-    assert CONFIGS["deepseek_v3"].num_hidden_layers == 4
+    assert (
+        CONFIGS["deepseek_v3"].num_hidden_layers,
+        CONFIGS["deepseek_v3"].first_k_dense_replace,
+    ) == (2, 1)
     assert CONFIGS["llama"].num_hidden_layers == 2
 
 

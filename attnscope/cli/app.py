@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 import attnscope
+from attnscope.cli.census import census
 from attnscope.cli.checks import checks, explain
 from attnscope.cli.compare import compare
 from attnscope.cli.generate import generate
@@ -32,6 +33,7 @@ app.command()(verify_mask)
 app.command()(mask)
 app.command()(compare)
 app.command()(generate)
+app.command()(census)
 app.command()(checks)
 app.command()(explain)
 

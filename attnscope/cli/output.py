@@ -50,6 +50,15 @@ def deliver(answer: Answer, form: Format, output: Path | None, width: int | None
         close_quietly()
 
 
+def print_text(text: str) -> None:
+    """Print text as it is. A reader that goes away is no error."""
+    try:
+        print(text, end="")  # noqa: T201
+        sys.stdout.flush()
+    except BrokenPipeError:
+        close_quietly()
+
+
 def _print(answer: Answer, form: Format, width: int | None) -> None:
     if form is Format.json:
         print(_json(answer))  # noqa: T201

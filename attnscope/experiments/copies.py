@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from attnscope.errors import CaptureError
 from attnscope.experiments.subject import Subject
@@ -25,14 +27,34 @@ def in_float32(subject: Subject, ids: Tensor) -> Subject | None:
 def in_float64(subject: Subject, ids: Tensor) -> Subject | None:
     """A copy that runs on `ids`; None where it does not fit or a kernel has no float64."""
     twin = _copy(subject, torch.float64)
-    return twin if twin is not None and _logits(twin, "plain", ids, ids[:, :0]) else None
+    if twin is None:
+        return None
+    for module in twin.model.modules():
+        module.register_forward_pre_hook(_closed_as_in_float32, with_kwargs=True)
+    return twin if _logits(twin, "plain", ids, ids[:, :0]) else None
 
 
 def usable(twin: Subject | None, setting: Setting) -> bool:
-    """True where its logits are numbers: eager attention takes its softmax in float32, where
-    float64's minimum overflows, so rows of pads become NaN and tell nothing.
+    """True where its logits are numbers: a mask that attention makes for itself out of float64's
+    minimum may leave rows of pads NaN, which tell nothing.
     """
     return twin is not None and _logits(twin, setting.key, setting.ids, setting.aside)
+
+
+def _closed_as_in_float32(
+    module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Additive masks with float32's minimum for float64's: eager attention takes its softmax in
+    float32, where that would overflow, and rows of pads, all closed, would make everything NaN.
+    """
+    return tuple(_closed(one) for one in args), {name: _closed(one) for name, one in kwargs.items()}
+
+
+def _closed(value: Any) -> Any:
+    if not isinstance(value, Tensor) or value.dtype != torch.float64:
+        return value
+    closed = value == torch.finfo(torch.float64).min
+    return value.masked_fill(closed, torch.finfo(torch.float32).min) if closed.any() else value
 
 
 def _logits(twin: Subject, key: str, ids: Tensor, aside: Tensor) -> bool:

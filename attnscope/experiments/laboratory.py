@@ -26,9 +26,11 @@ from attnscope.conditions import CONDITIONS
 from attnscope.declared import Declared
 from attnscope.errors import CaptureError
 from attnscope.experiments import copies, explain, floor, mixers, readings, sight, swaps
+from attnscope.experiments.attending import attending
 from attnscope.experiments.explain import Means, place_of
 from attnscope.experiments.lengths import sample
 from attnscope.experiments.mixers import Asked
+from attnscope.experiments.positions import first_position
 from attnscope.experiments.replay import Recorded, recording
 from attnscope.experiments.subject import Subject
 from attnscope.experiments.swaps import Setting
@@ -49,6 +51,7 @@ BIT_EQUAL = frozenset({"after_longer"})
 """Conditions of the same shape as the plain one: their limit is 0.0."""
 
 NOWHERE = Place(module="", layer=None)
+LOGITS = Place(module="the logits", layer=None, kind="no module with a row a token mixes")
 
 
 class Laboratory:
@@ -193,13 +196,14 @@ class Laboratory:
         )
 
     def _floor(self) -> Floor:
-        """Plant ever smaller leaks into the last mixer until none is seen."""
+        """Plant ever smaller leaks into the last mixer, or the logits, until none is seen."""
         mixing = [one for one in self.modules().maps if mixers.mixes(one)]
         sound = [one for one in mixing if not mixers.forbidden(one)]  # others may hide a cell
         names = {one.place.module for one in sound or mixing}
         calls = [call for call in self._recorded() if call.name in names]
         if not calls:
-            return Floor(weight=None, place=NOWHERE, dtype=self._dtype)
+            weight = sight.smallest_in_logits(self.subject, self._ids, self._seed)
+            return Floor(weight=weight, place=LOGITS, dtype=self._dtype)
         last = calls[-1]
         weight = sight.smallest_seen(last, self._seed)
         return Floor(
@@ -216,6 +220,7 @@ class Laboratory:
             takes=takes,
             attention_only=bool(mixing) and all(mixers.attends(name, attending) for name in mixing),
             masks_packed="position_ids" in takes and builds_masks(model),
+            masks_suffice=mixers.meet_in_masks_only(self._recorded(), self._asked()),
             absolute_positions="position_ids" not in takes and looks_positions_up(model),
             length_dependent=depends_on_length(model.config),
             static_cache=bool(getattr(model, "_can_compile_fullgraph", False)),
@@ -249,8 +254,7 @@ class Laboratory:
 
     def _expected(self) -> Bool[Tensor, "query key"]:
         """Whole models are expected to see everything only where that is declared."""
-        everything = self._widest.kind == "bidirectional"
-        return torch.full((self.tokens, self.tokens), everything)
+        return torch.full((self.tokens, self.tokens), self._widest.kind == "bidirectional")
 
     def _means(self) -> Means:
         return Means(
@@ -269,38 +273,20 @@ class Laboratory:
         return calls
 
     def _find_attending(self) -> frozenset[str]:
-        names: set[str] = set()
-        with capture(self.subject.model, lambda call: names.add(call.module)):
-            self._run("plain")
-        return frozenset(names)
+        return attending(self.subject, self._ids).modules
 
     def _returns_cache(self) -> bool:
         if not self.subject.cache_name:
             return False
         try:
             with torch.no_grad():
-                ran = self.subject(self._ids[:, :2].to(self.subject.device), use_cache=True)
+                ran = self.subject(self._ids.to(self.subject.device), use_cache=True)
         except Exception as error:  # whatever a model's own code raises
             raise CaptureError(failed(self.subject.model, error)) from error
         return ran.past_key_values is not None
 
     def _find_first_position(self) -> None:
-        """Whether explicit position ids count from 0, or from one past the pad's id."""
-        subject = self.subject
-        if "position_ids" not in subject.takes:
-            return
-        places = torch.arange(self.tokens, device=subject.device)[None]
-        pad = getattr(subject.config, "pad_token_id", None)
-        plain, moved = self.plain(), dict[int, float]()
-        for first in (0, pad + 1) if isinstance(pad, int) else (0,):
-            if 0.0 in moved.values():  # ids outside a table end a process on CUDA
-                break
-            subject.first_position = first
-            with suppress(Exception), torch.no_grad():  # the conditions that pass ids say why
-                ids = self._ids.to(subject.device)
-                told = subject(ids, position_ids=places, use_cache=False).logits[0]
-                moved[first] = float(drift(plain, told).max())
-        subject.first_position = min(moved, key=lambda first: moved[first], default=0)
+        self.subject.first_position = first_position(self.subject, self._ids, self.plain())
 
     def _find_exact(self) -> Laboratory | None:
         """The same on a float32 copy of the model; None where that is no finer or does not fit."""

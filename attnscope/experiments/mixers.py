@@ -68,6 +68,22 @@ def attends(name: str, attending: frozenset[str]) -> bool:
     return any(f"{one}.".startswith(f"{name}.") for one in attending)
 
 
+def meet_in_masks_only(calls: Sequence[Recorded], asked: Asked) -> bool:
+    """True where tokens meet in attention calls alone, in one stack of layers: what masks keep
+    apart then stays apart.
+    """
+    inner = [
+        call
+        for call in calls
+        if not attends(call.name, asked.attending)
+        and any(call.name.startswith(f"{name}.") for name in asked.attending)
+    ]
+    some = replace(asked, positions=asked.positions[:1])
+    beside = any(mixes(one) for call in inner if (one := _influence(call, some)) is not None)
+    stacks = {name.split(".layers.")[0] for name in asked.attending if ".layers." in name}
+    return not beside and len(stacks) < 2
+
+
 def vanishes(native: Tensor, finer: Tensor) -> bool:
     """True when a drift as a whole shrinks in float64 as rounding does.
 
@@ -218,7 +234,9 @@ def columns(
 
 
 def _candidates(model: nn.Module, calls: Sequence[Recorded]) -> frozenset[str]:
-    """The children of the layers, and the outermost recorded modules that hold no layer."""
+    """The children of the layers, layers without any (XLM has a list of attentions beside others),
+    and the outermost recorded modules that hold no layer.
+    """
     layers = [
         f"{name}.{number}"
         for name, module in model.named_modules()
@@ -229,6 +247,11 @@ def _candidates(model: nn.Module, calls: Sequence[Recorded]) -> frozenset[str]:
     outermost = [one for one in layers if not any(one.startswith(f"{two}.") for two in layers)]
     inside = [name for name in names if any(name.startswith(f"{one}.") for one in outermost)]
     direct = [name for name in inside if not any(name.startswith(f"{one}.") for one in inside)]
+    bare = [
+        name
+        for name in names
+        if name in outermost and not any(one.startswith(f"{name}.") for one in inside)
+    ]
     holders = [name for name in names if any(one.startswith(f"{name}.") for one in outermost)]
     others = [
         name
@@ -236,4 +259,4 @@ def _candidates(model: nn.Module, calls: Sequence[Recorded]) -> frozenset[str]:
         if name not in inside and name not in outermost and name not in holders
     ]
     free = [name for name in others if not any(name.startswith(f"{one}.") for one in others)]
-    return frozenset((*direct, *free))
+    return frozenset((*direct, *bare, *free))

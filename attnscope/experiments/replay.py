@@ -7,14 +7,16 @@ spaces and expert routing answer likewise.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from transformers import Cache
 
 from attnscope.experiments.switches import exact_copy
 from attnscope.measure.drift import drift
@@ -32,26 +34,30 @@ class Recorded:
     module: nn.Module
     """Itself."""
     args: tuple[Any, ...]
-    """Its arguments; the one with a row a token is a copy."""
+    """Its arguments; those with a row a token that are changed are copies."""
     kwargs: dict[str, Any]
     """Likewise."""
     main: int | str
     """Index or name of the argument with a row a token."""
     tokens: int
     """How many."""
+    beside: tuple[int | str, ...] = ()
+    """Other arguments of its shape: what keys and values are made of may be given apart."""
 
     def given(self) -> Tensor:
         """The argument with a row a token."""
-        tensor: Tensor = (
-            self.args[self.main] if isinstance(self.main, int) else self.kwargs[self.main]
-        )
-        return tensor
+        return self.all_given()[0]
 
-    def with_given(self, tensor: Tensor) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """The arguments with that one replaced."""
-        if isinstance(self.main, int):
-            return (*self.args[: self.main], tensor, *self.args[self.main + 1 :]), self.kwargs
-        return self.args, {**self.kwargs, self.main: tensor}
+    def all_given(self) -> list[Tensor]:
+        """That one, and those beside it."""
+        places = (self.main, *self.beside)
+        return [self.args[one] if isinstance(one, int) else self.kwargs[one] for one in places]
+
+    def with_given(self, tensors: Sequence[Tensor]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """The arguments with these replaced."""
+        new = dict(zip((self.main, *self.beside), tensors, strict=True))
+        args = tuple(new.get(place, one) for place, one in enumerate(self.args))
+        return args, {name: new.get(name, one) for name, one in self.kwargs.items()}
 
 
 @contextmanager
@@ -61,12 +67,14 @@ def recording(model: nn.Module, tokens: int) -> Iterator[list[Recorded]]:
     names = {id(module): name for name, module in model.named_modules()}
 
     def before(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        main = _main(args, kwargs, tokens)
-        if main is None:
+        places = _rows_a_token(args, kwargs, tokens)
+        if not places:
             return
-        call = Recorded(names[id(module)], module, args, kwargs, main, tokens)
-        copied = call.with_given(call.given().detach().clone())  # later layers may write into it
-        calls.append(Recorded(call.name, module, *copied, main, tokens))
+        args, kwargs = _own_caches(args), _own_caches(kwargs)  # this layer will write into them
+        call = Recorded(names[id(module)], module, args, kwargs, places[0], tokens, places[1:])
+        copies = [one.detach().clone() for one in call.all_given()]  # later layers may write there
+        args, kwargs = call.with_given(copies)
+        calls.append(replace(call, args=args, kwargs=kwargs))
 
     def after(module: nn.Module, args: Any, output: Any) -> None:
         if _first_row_a_token(output, tokens) is None:  # a router, a mask, a table of angles
@@ -95,25 +103,26 @@ def replay(
 ) -> Float[Tensor, "query swap"] | None:
     """How far each position's output moves when one position's input is changed.
 
-    With `dtype`, on a copy of the module in it; with `damping`, on inputs made so much smaller,
+    Where several arguments of one shape are given, the position is changed in all of them. With
+    `dtype`, on a copy of the module in it; with `damping`, on inputs made so much smaller,
     which evens out attention that looks at one key only. None where the output has no row a token,
     or where the module does not run like this.
     """
     twin = call if dtype is None else _exact(call, dtype)
     if twin is None:
         return None
-    main = twin.given() * damping
+    given = [one * damping for one in twin.all_given()]
     generator = torch.Generator().manual_seed(seed)
-    noise = torch.randn(call.given().shape, generator=generator)
-    other = noise.to(main) * main.double().pow(2).mean().sqrt().to(main.dtype)
-    base = _run(twin, main)
+    others = [_noise(one, generator) for one in given]
+    base = _run(twin, given)
     if base is None:
         return None
     columns = []
     for position in positions:
-        changed = main.clone()
-        row = (..., position, slice(None)) if changed.ndim == 2 else (slice(None), position)
-        changed[row] = other[row]
+        changed = [
+            _with_row(one, other, position, twin.tokens)
+            for one, other in zip(given, others, strict=True)
+        ]
         moved = _run(twin, changed)
         if moved is None:
             return None
@@ -121,9 +130,23 @@ def replay(
     return torch.stack(columns, dim=1)
 
 
-def _run(call: Recorded, given: Tensor) -> Tensor | None:
+def _noise(like: Tensor, generator: torch.Generator) -> Tensor:
+    """As large as it, at random."""
+    noise = torch.randn(like.shape, generator=generator).to(like)
+    return noise * like.double().pow(2).mean().sqrt().to(like.dtype)
+
+
+def _with_row(given: Tensor, other: Tensor, position: int, tokens: int) -> Tensor:
+    changed = given.clone()
+    row = position if changed.shape[0] == tokens else (slice(None), position)
+    changed[row] = other[row]
+    return changed
+
+
+def _run(call: Recorded, given: Sequence[Tensor]) -> Tensor | None:
     """The module's output, (token, feature); None where it has none such."""
-    args, kwargs = call.with_given(given.clone())
+    args, kwargs = call.with_given([one.clone() for one in given])
+    args, kwargs = _own_caches(args), _own_caches(kwargs)
     try:
         with torch.no_grad():
             output = call.module(*args, **kwargs)
@@ -137,12 +160,16 @@ def _exact(call: Recorded, dtype: torch.dtype) -> Recorded | None:
     if module is None:
         return None
     args, kwargs = _cast(call.args, dtype), _cast(call.kwargs, dtype)
-    return Recorded(call.name, module, args, kwargs, call.main, call.tokens)
+    return replace(call, module=module, args=args, kwargs=kwargs)
 
 
-def _main(args: tuple[Any, ...], kwargs: dict[str, Any], tokens: int) -> int | str | None:
+def _rows_a_token(
+    args: tuple[Any, ...], kwargs: dict[str, Any], tokens: int
+) -> tuple[int | str, ...]:
+    """The first argument with a row a token, and all others of its shape."""
     named: list[tuple[int | str, Any]] = [*enumerate(args), *kwargs.items()]
-    return next((name for name, value in named if _row_a_token(value, tokens)), None)
+    rows = [(name, value) for name, value in named if _row_a_token(value, tokens)]
+    return tuple(name for name, value in rows if value.shape == rows[0][1].shape)
 
 
 def _first_row_a_token(output: Any, tokens: int) -> Tensor | None:
@@ -156,7 +183,19 @@ def _row_a_token(value: Any, tokens: int) -> bool:
     if not isinstance(value, Tensor) or not value.is_floating_point():
         return False
     shape = tuple(value.shape)
-    return shape[:-1] == (tokens,) or (len(shape) >= 3 and shape[:2] == (1, tokens))
+    several = len(shape) >= 3 and shape[:2] in {(1, tokens), (tokens, 1)}  # XLNet puts time first
+    return shape[:-1] == (tokens,) or several
+
+
+def _own_caches(arguments: Any) -> Any:
+    """Arguments with a copy of every KV cache among them, for models that make one unasked."""
+    named = arguments.items() if isinstance(arguments, dict) else enumerate(arguments)
+    changed = {name: copy.deepcopy(one) for name, one in named if isinstance(one, Cache)}
+    if not changed:
+        return arguments
+    if isinstance(arguments, dict):
+        return {**arguments, **changed}
+    return tuple(changed.get(place, one) for place, one in enumerate(arguments))
 
 
 def _cast(value: Any, dtype: torch.dtype) -> Any:

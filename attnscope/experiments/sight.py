@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager
 
+import torch
+from torch import Tensor
+
 from attnscope.experiments.replay import Recorded, replay
+from attnscope.experiments.subject import Subject
 from attnscope.faults.cell import mix_in, open_cell
 
 WEIGHTS = tuple(step * 10.0**-power for power in range(13) for step in (1.0, 0.3))
@@ -31,6 +35,23 @@ def smallest_seen(call: Recorded, seed: int) -> float | None:
             break
         whole = weight
     return whole or None
+
+
+def smallest_in_logits(subject: Subject, ids: Tensor, seed: int) -> float | None:
+    """Likewise for a leak straight into the logits of `ids`, shape (1, token): for models that give
+    none of their modules a row a token.
+    """
+    query, key = ids.shape[1] - 2, ids.shape[1] - 1
+    changed = ids.clone()
+    changed[0, key] = subject.others(ids, seed)[0, key]
+    base, moved = (subject.run("plain", each, each[:, :0]) for each in (ids, changed))
+    smallest = None
+    for weight in WEIGHTS:
+        leaks = [base[query] + weight * (one[key] - base[query]) for one in (base, moved)]
+        if torch.equal(*leaks):
+            break
+        smallest = weight
+    return smallest
 
 
 def _seen(

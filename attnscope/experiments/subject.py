@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from attnscope.capture.runs import failed
 from attnscope.errors import AttnscopeError, CaptureError
+from attnscope.experiments.feeds import FEEDS, token_ids
 from attnscope.experiments.ways import ASIDE, WAYS
 from attnscope.load import LoadedModel
 from attnscope.load.describe import vocabulary_size
@@ -61,6 +62,7 @@ class Subject:
         """What its position_ids count from; RoBERTa's count from one past the pad's id."""
         self.reached = False
         """True once it was proven that the model reads what is written over attention's output."""
+        self._feed = FEEDS.get(getattr(self.model.config, "model_type", ""), token_ids)
         parameters = inspect.signature(self.model.forward).parameters
         open_ended = any(one.kind is one.VAR_KEYWORD for one in parameters.values())
         self.takes = frozenset(parameters) | (THROUGH_KWARGS if open_ended else frozenset())
@@ -87,10 +89,10 @@ class Subject:
             inputs[self.cache_name] = cached
             if self.cache_name == "cache_params":  # as their prepare_inputs_for_generation does
                 inputs.pop("attention_mask", None)
-        output = self.model(ids, **inputs)
+        output, logits = self._feed(self.model, ids, inputs)
         self.cost.add(ids.numel())
         store = getattr(output, self.cache_name, None) if self.cache_name else None
-        return Ran(output.logits.detach(), store)
+        return Ran(logits.detach(), store)
 
     @contextmanager
     def running(self, tokens: int) -> Iterator[None]:

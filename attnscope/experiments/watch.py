@@ -7,6 +7,7 @@ modules downstream are given moved inputs and are never named.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -80,13 +81,13 @@ def first_entry(
 ) -> str | None:
     """The module where forbidden influence enters; None if there is none.
 
-    Both runs made the same calls and differ in some token ids. What may move: with `aside`, only
+    Both runs made the same forwards and differ in some token ids. What may move: with `aside`, only
     the changed tokens themselves; else, in each row, the first changed one and all after it, or
     with `visible` (query, key) what sees a changed one. `beside` are the ids of a third run, in
     which the tokens aside are others: what happens at those is not asked, since rows of pads may
     see anything.
     """
-    if len(base.calls) != len(other.calls):
+    if len(base.ids) != len(other.ids):
         return None
     forbidden = _forbidden(base.ids, other.ids, aside)
     if visible is not None and [one.shape for one in base.ids] == [(1, len(visible))]:
@@ -95,7 +96,7 @@ def first_entry(
     if beside is not None:
         asked = [one == two for one, two in zip(base.ids, beside, strict=True)]
         forbidden = [rows & only for rows, only in zip(forbidden, asked, strict=True)]
-    for one, two in zip(base.calls, other.calls, strict=True):
+    for one, two in _pairs(base.calls, other.calls):
         rows = forbidden[one.frame]
         given = any(_moved(*pair, rows) for pair in zip(one.given, two.given, strict=False))
         if not given and any(
@@ -103,6 +104,32 @@ def first_entry(
         ):
             return one.name
     return None
+
+
+def _pairs(
+    base: list[ModuleCall], other: list[ModuleCall]
+) -> Iterator[tuple[ModuleCall, ModuleCall]]:
+    """The calls that both runs made, in the order of the first.
+
+    What an expert is made of runs once for each expert that was chosen, so it may run more often
+    in one forward than in its twin. Which of those calls belong together cannot be told, so they
+    are left out; the experts as a whole are called once in both.
+    """
+    one, two = _by_module(base), _by_module(other)
+    turns: Counter[tuple[int, str]] = Counter()
+    for call in base:
+        place = (call.frame, call.name)
+        if len(one[place]) == len(two.get(place, ())):
+            yield call, two[place][turns[place]]
+        turns[place] += 1
+
+
+def _by_module(calls: list[ModuleCall]) -> dict[tuple[int, str], list[ModuleCall]]:
+    """The calls of each module in each forward."""
+    found: dict[tuple[int, str], list[ModuleCall]] = {}
+    for call in calls:
+        found.setdefault((call.frame, call.name), []).append(call)
+    return found
 
 
 def _forbidden(base: list[Tensor], other: list[Tensor], aside: bool) -> list[Tensor]:

@@ -42,16 +42,20 @@ def open_cell(
 
 @contextmanager
 def mix_in(module: nn.Module, *, query: int, key: int, weight: float) -> Iterator[None]:
-    """While inside, one position of a module's output takes `weight` from another one's."""
+    """While inside, one position of a module's output takes `weight` from another one's.
+
+    The output is (batch, token, …), or (token, batch, …) where only that holds both positions.
+    """
 
     def mix(_module: nn.Module, _args: Any, output: Any) -> Any:
         first = output[0] if isinstance(output, tuple | list) else output
-        if first.ndim < 3 or first.shape[1] <= max(query, key):
+        if first.ndim < 3 or max(first.shape[:2]) <= max(query, key):
             return output
         mixed = first.clone()
+        rows = mixed if first.shape[1] > max(query, key) else mixed.transpose(0, 1)
         wide = torch.promote_types(first.dtype, torch.float32)
-        seen, other = first[:, query].to(wide), first[:, key].to(wide)
-        mixed[:, query] = (seen + weight * (other - seen)).to(first.dtype)
+        seen, other = rows[:, query].to(wide), rows[:, key].to(wide)
+        rows[:, query] = (seen + weight * (other - seen)).to(first.dtype)
         return (mixed, *output[1:]) if isinstance(output, tuple | list) else mixed
 
     handle = module.register_forward_hook(mix)

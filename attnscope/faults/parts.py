@@ -98,8 +98,17 @@ def declared_exactly(model: Any, name: str) -> bool:
 
 
 def attends_only(model: nn.Module) -> bool:
-    """True when each layer mixes positions by attention at the interface and nothing else."""
-    return bool(attentions(model)) and not recurrent(model)
+    """True when each layer mixes positions by attention at the interface and nothing else.
+
+    Convolutions inside attention are part of it; Inkling has others between its parts.
+    """
+    inside = [name for name, _ in attentions(model)]
+    between = [
+        name
+        for name, _ in convolutions(model)
+        if not any(f"{name}.".startswith(f"{one}.") for one in inside)
+    ]
+    return bool(inside) and not recurrent(model) and not between
 
 
 def packs(model: Any) -> bool:

@@ -78,5 +78,13 @@ def _kv_heads(config: Any, heads: int) -> int:
 
 
 def _first_number(config: Any, names: tuple[str, ...]) -> int:
-    values = (getattr(config, name, None) for name in names)
+    values = (_value(config, name) for name in names)
     return next((value for value in values if type(value) is int and value > 0), 0)
+
+
+def _value(config: Any, name: str) -> object:
+    """A field; where single layers differ in it, what the others have."""
+    try:
+        return getattr(config, name, None)
+    except RuntimeError:  # newer transformers refuse to answer for all layers at once
+        return vars(config).get(name)

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from functools import partial
 
 from attnscope.experiments.switches import own_hooks
-from attnscope.load import LoadedModel, LoadOptions, Progress
+from attnscope.load import LoadedModel, LoadOptions, Progress, load
 from attnscope.load.quiet import quiet
 from attnscope.report import Report
 from attnscope.verification.backends import verify_backends
 from attnscope.verification.options import VerifyOptions
 from attnscope.verification.proving import prove
-from attnscope.verification.run import prepare
+from attnscope.verification.run import Reload, prepare
 from attnscope.verification.summary import summarise
 
 __all__ = ["VerifyOptions", "verify_model"]
@@ -23,17 +24,20 @@ def verify_model(
     options: VerifyOptions,
     progress: Progress | None = None,
     origin: LoadOptions | None = None,
+    reload: Reload | None = None,
 ) -> Report:
     """Ask every check, and judge. The model is as it was afterwards.
 
-    `origin` is what it was loaded from, for backends to which it cannot be switched once loaded,
-    and for the reproducer.
+    `origin` is what it was loaded from, for the reproducer. `reload` gives the same model on a
+    backend to which it cannot be switched once loaded; None loads `origin` again.
 
     Raises AttnscopeError when it cannot run at all, or not on a backend that was named.
     """
     started = time.monotonic()
+    if reload is None and origin is not None:
+        reload = partial(_load_again, origin)
     with quiet(bars=False), own_hooks(loaded.model):
-        run = prepare(loaded, options, progress or (lambda words: None), origin)
+        run = prepare(loaded, options, progress or (lambda words: None), origin, reload)
         verify_backends(run)
         report = summarise(run)
         if options.prove and report.outcome == "pass":
@@ -45,3 +49,7 @@ def verify_model(
                 words = "planted leaks were missed: this pass cannot be trusted."
                 report = replace(report, outcome="skip", notes=(words, *report.notes))
     return replace(report, seconds=time.monotonic() - started)
+
+
+def _load_again(origin: LoadOptions, backend: str) -> LoadedModel:
+    return load(replace(origin, backend=backend))

@@ -13,6 +13,7 @@ from attnscope.measure.drift import drift
 from attnscope.records.evidence import Agreement
 from attnscope.report import Outcome
 from attnscope.verification.judge import judged, row
+from attnscope.verification.options import COMPILED
 from attnscope.verification.run import Logits, Run, switched
 
 
@@ -37,6 +38,8 @@ def verify_backends(run: Run) -> None:
 
 
 def _verify(run: Run, lab: Laboratory, subject: Subject, backend: str) -> None:
+    if run.options.quick and backend in COMPILED:
+        run.notes.append(f"{backend} was asked in the plain condition only: --quick compiles once.")
     blocked = _Blocked()
     for check in CHECKS:
         if check.evidence == "backends" or not run.options.asks(check):
@@ -44,7 +47,7 @@ def _verify(run: Run, lab: Laboratory, subject: Subject, backend: str) -> None:
         if blocked.keeps_out(check):
             run.results.append(row(check, "", backend, "skip", f"not asked: {blocked.reason}"))
             continue
-        keys = run.options.keys(check)
+        keys = run.options.keys(check, backend)
         rows = [found for key in keys if (found := judged(run, lab, check, key, backend))]
         run.results += rows
         if check.family == "observer" and check.required and rows[0].outcome != "pass":

@@ -17,8 +17,8 @@ from attnscope.verification.run import Run
 LOOKS_AHEAD = frozenset({"ATN101", "ATN201", "ATN301", "ATN302"})
 """Checks whose findings a bidirectional config explains."""
 
-APART = frozenset({"ATN205", "ATN307", "ATN408"})
-"""Checks that ask whether documents are kept apart, not whether the future is."""
+APART = frozenset({"ATN204", "ATN205", "ATN305", "ATN306", "ATN307", "ATN408"})
+"""Checks that ask whether pads, rows or documents are kept apart, not whether the future is."""
 
 
 def judged(

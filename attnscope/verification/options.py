@@ -11,6 +11,12 @@ from attnscope.errors import SelectionError
 BUDGET = 400_000
 """Tokens pushed at most by default, over all backends."""
 
+COMPILED = frozenset({"flex_attention"})
+"""Backends whose kernels are compiled, for every shape and mask anew."""
+
+AT_ONE_SHAPE = frozenset({"plain"})
+"""Conditions that compile nothing new: all that is asked of such a backend in the quick form."""
+
 SHORTEST = len("ATN3")
 """Of a code's beginning in --select and --ignore."""
 
@@ -49,9 +55,12 @@ class VerifyOptions:
         chosen = not self.select or named(check, self.select)
         return chosen and not named(check, self.ignore)
 
-    def keys(self, check: type[Check]) -> tuple[str, ...]:
-        """The conditions in which it is asked."""
-        return check.quick if self.quick else check.conditions
+    def keys(self, check: type[Check], backend: str) -> tuple[str, ...]:
+        """The conditions in which it is asked on a backend."""
+        if not self.quick:
+            return check.conditions
+        alone = backend in COMPILED
+        return tuple(key for key in check.quick if key in AT_ONE_SHAPE or not alone)
 
 
 def named(check: type[Check], words: Sequence[str]) -> bool:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from torch import Tensor
@@ -17,9 +17,12 @@ from attnscope.experiments import lengths
 from attnscope.experiments.laboratory import Laboratory
 from attnscope.experiments.subject import Cost, Subject, subject_of
 from attnscope.experiments.switches import attention
-from attnscope.load import LoadedModel, LoadOptions, Progress, load
+from attnscope.load import LoadedModel, LoadOptions, Progress
 from attnscope.report import CheckResult
 from attnscope.verification.options import BUDGET, VerifyOptions, require_checks
+
+Reload = Callable[[str], LoadedModel]
+"""A backend's name to the same model, loaded for it."""
 
 Logits = tuple[Tensor, float]
 """Plain logits, and the limit of what rounding explains in them."""
@@ -33,6 +36,8 @@ class Run:
     options: VerifyOptions
     origin: LoadOptions | None
     """What it was loaded from; None for a model in memory."""
+    reload: Reload | None
+    """Gives the same model on another backend; None for a model in memory."""
     cost: Cost
     ids: Tensor
     """The tokens in question, (1, token)."""
@@ -73,7 +78,7 @@ class Run:
         asked = [
             check for check in CHECKS if check.evidence == "sweep" and self.options.asks(check)
         ]
-        sweeps = sum(len(self.options.keys(check)) for check in asked)
+        sweeps = sum(len(self.options.keys(check, self.backends[0])) for check in asked)
         budget = BUDGET if self.options.budget is None else self.options.budget
         each = budget // (max(sweeps, 1) * self.ids.shape[1] * len(self.backends))
         return Laboratory(
@@ -83,7 +88,11 @@ class Run:
 
 
 def prepare(
-    loaded: LoadedModel, options: VerifyOptions, tell: Progress, origin: LoadOptions | None
+    loaded: LoadedModel,
+    options: VerifyOptions,
+    tell: Progress,
+    origin: LoadOptions | None,
+    reload: Reload | None,
 ) -> Run:
     """Choose tokens and backends, and read what the config declares.
 
@@ -105,9 +114,9 @@ def prepare(
         subject_of(loaded, cost), loaded, declared, options.length, options.ids, options.seed
     )
     return Run(
-        loaded=loaded, options=options, origin=origin, cost=cost, ids=ids, declared=declared,
-        widest=_widest(expected, declared), tell=tell, cause=_cause(text),
-        backends=lengths.choose_backends(loaded.model, options.backends, reloads=bool(origin)),
+        loaded=loaded, options=options, origin=origin, reload=reload, cost=cost, ids=ids,
+        declared=declared, widest=_widest(expected, declared), tell=tell, cause=_cause(text),
+        backends=lengths.choose_backends(loaded.model, options.backends, reloads=bool(reload)),
     )  # fmt: skip
 
 
@@ -132,10 +141,10 @@ def switched(run: Run, backend: str) -> Iterator[Subject]:
         try:
             stack.enter_context(attention(loaded.model, backend))
         except CaptureError:
-            if run.origin is None:
+            if run.reload is None:
                 raise
             run.tell(f"loading {loaded.info.name} for {backend}")
-            loaded = load(replace(run.origin, backend=backend))
+            loaded = run.reload(backend)
         yield subject_of(loaded, run.cost)
 
 

@@ -87,6 +87,21 @@ def test_a_convolution_padded_on_the_wrong_side_looks_ahead() -> None:
     assert moved(call).diagonal(1).all()
 
 
+def test_keys_that_are_given_apart_are_changed_with_the_queries() -> None:
+    class Apart(nn.Module):
+        def forward(self, hidden_states: Tensor, key_states: Tensor) -> Tensor:
+            return hidden_states + next_one(key_states)
+
+    class Model(Stack):
+        def forward(self, input_ids: Tensor, attention_mask: Any = None) -> Any:
+            hidden = self.embedding(input_ids)
+            return self.apart(hidden, key_states=2 * hidden)
+
+    model = Model(past)
+    model.apart = Apart()
+    assert torch.equal(moved(recorded(model)["apart"]), CAUSAL | CAUSAL.new_ones(21, 21).tril(1))
+
+
 def test_replay_leaves_module_inputs_and_random_state_alone() -> None:
     model = Stack(past, past)
     before = {name: one.clone() for name, one in model.state_dict().items()}

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from attnscope.errors import CaptureError
 from attnscope.experiments import swaps
@@ -129,3 +129,23 @@ def test_hooks_are_gone_after_an_exception(error: type[BaseException]) -> None:
     with pytest.raises(error), watching(model):
         raise error
     assert hooks(model) == 0
+
+
+def test_what_runs_once_for_each_chosen_expert_hides_no_entry() -> None:
+    """An expert's parts run more often in one run than in its twin; all else is compared."""
+
+    class Choosing(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.expert = nn.Identity()
+
+        def forward(self, hidden_states: Tensor) -> Tensor:
+            chosen = torch.arange(TOKENS).eq(3) & (hidden_states[0, 3] != kept).any()
+            for expert in chosen.unique().tolist():
+                self.expert(hidden_states[0, chosen == expert])
+            return next_one(hidden_states)
+
+    one = subject(Stack(past))
+    kept = one.model.embedding(setting().ids)[0, 3].detach()
+    one.model.layers[0].mixer = Choosing()
+    assert swaps.entry_of_swap(one, setting(), 3, CAUSAL) == "layers.0.mixer"

@@ -1,0 +1,1 @@
+"""Every causal language model that transformers registers, made small, built and judged."""

@@ -1,0 +1,121 @@
+"""The census as a page in Markdown: docs/census.md is one."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from attnscope.records.census import Census, Row
+from attnscope.render.census_rows import FAMILIES, counts, made_with, short, together
+from attnscope.render.palette import counted
+from attnscope.text import escape
+
+SIGNS = {"pass": "✓", "fail": "**✗**", "error": "!", "skip": "?", "unpromised": "–", "": ""}
+STATES = {"fail": "**fail**", "skip": "unchecked", "error": "no verdict"}
+
+INTRODUCTION = """\
+# Census
+
+Every causal language model that transformers registers, shrunken, with random weights, judged by
+`attnscope verify-mask` on every attention backend on which it runs. The wiring was judged, no
+checkpoint. What each finding comes from stands in [findings.md](findings.md); what a code means, in
+[checks.md](checks.md).
+
+This page is generated: `attnscope census --from docs/census.jsonl --format markdown`."""
+
+LEGEND = """\
+One sign for each family of checks: observer (O), weights (W), mask (M), influence (I), serving (S),
+backends (B). ✓ pass · ✗ finding · ? could not be asked · empty: nothing to ask. A type marked
+*default* is no causal model as its default config builds it; the row without the mark has the
+switch that makes it one. Codes in bold are findings; the others differ only in conditions that the
+model never promised to support."""
+
+
+def census_markdown(census: Census) -> str:
+    """A page: how it was made, a short reading, the table, and the findings."""
+    parts = [
+        INTRODUCTION, f"{made_with(census)}; {_machine(census)}", "## In short",
+        "\n".join(f"- {line}" for line in _reading(census.rows)), "## The table", LEGEND,
+        "\n".join(_table(census.rows)), "## The findings", "\n".join(_findings(census.rows)),
+        "## Without a verdict", "\n".join(_without(census.rows)),
+    ]  # fmt: skip
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _machine(census: Census) -> str:
+    return f"{census.seconds / 60:.0f} minutes of work in all"
+
+
+def _reading(rows: Sequence[Row]) -> Iterator[str]:
+    types = len({row.model_type for row in rows})
+    yield f"{counted(types, 'model type')}, {counts(rows)}."
+    judged = [row for row in rows if row.controls]
+    yield f"In {len(judged)} rows every control and the influence on whole logits were answered."
+    ran = Counter(backend for row in rows for backend in row.backends)
+    yield "Backends: " + ", ".join(f"{name} runs {number}" for name, number in ran.items()) + "."
+    mixers = Counter(mixer for row in rows if not row.variant for mixer in row.mixers)
+    told = ", ".join(f"{mixer} in {number}" for mixer, number in mixers.most_common())
+    yield f"Tokens meet in: {told} (types that have several count in each)."
+    seams = Counter(" and ".join(row.seam) or "none" for row in rows if row.backends)
+    told = ", ".join(f"{seam} {number}" for seam, number in seams.most_common())
+    yield f"Attention was seen at: {told}."
+    yield from _failing(rows)
+
+
+def _failing(rows: Sequence[Row]) -> Iterator[str]:
+    by_default = [row for row in rows if row.state == "fail" and row.variant]
+    others = [row for row in rows if row.state == "fail" and not row.variant]
+    if by_default:
+        yield (
+            f"{len(by_default)} types see the future as their default config builds them."
+            if len(by_default) > 1
+            else "1 type sees the future as its default config builds it."
+        )
+    ahead = [row for row in others if any(one.code == "ATN301" for one in row.findings)]
+    named = ", ".join(row.key for row in ahead) or "none"
+    yield f"Of the others these let a later token move an earlier position: {named}."
+    rest = ", ".join(row.key for row in others if row not in ahead) or "none"
+    yield f"Other findings (padding, caches, windows): {rest}."
+
+
+def _table(rows: Sequence[Row]) -> Iterator[str]:
+    letters = [family[0].upper() for family in FAMILIES]
+    heads = ["type", "class", "mixers", "seam", "backends", "verdict", *letters, "findings", "s"]
+    yield _row(heads)
+    yield _row(["---"] * len(heads))
+    for row in rows:
+        outcomes = dict(row.families)
+        signs = [SIGNS[outcomes.get(family, "")] for family in FAMILIES]
+        found = [f"**{one.code}**" for one in together(row.findings)]
+        codes = ", ".join([*found, *row.unpromised])
+        name = f"{row.model_type} *{row.variant}*" if row.variant else row.model_type
+        yield _row(
+            [name, row.architecture, ", ".join(row.mixers), ", ".join(row.seam),
+             ", ".join(map(short, row.backends)), STATES.get(row.state, row.state), *signs,
+             codes, f"{row.seconds:.0f}"]
+        )  # fmt: skip
+
+
+def _row(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def _findings(rows: Sequence[Row]) -> Iterator[str]:
+    yield "The worst of each check, where it enters, and in which conditions and on which backends."
+    for row in rows:
+        if row.findings:
+            yield f"\n### {row.key}\n"
+        for one in together(row.findings):
+            yield f"- **{one.code}** ({one.where}): {_plain(one.worst.message)}"
+
+
+def _without(rows: Sequence[Row]) -> Iterator[str]:
+    for row in rows:
+        if row.reason:
+            yield f"- {row.key}: {_plain(row.reason)}"
+
+
+def _plain(words: str) -> str:
+    """Words in which Markdown finds no mark-up."""
+    return re.sub(r"([\\`*_<\[\]|])", r"\\\1", escape(words))

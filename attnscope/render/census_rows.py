@@ -1,0 +1,79 @@
+"""The findings of a row, those of one check together, and a census in a few words."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import get_args
+
+from attnscope.records.census import Census, Found, Row, State
+from attnscope.render.palette import counted
+
+SHORT = {"flex_attention": "flex", "flash_attention_2": "flash"}
+"""Backends by shorter names."""
+
+FAMILIES = ("observer", "weights", "mask", "influence", "serving", "backends")
+"""In the order of the columns."""
+
+
+@dataclass(frozen=True, slots=True)
+class Together:
+    """Everything that one check found in one type."""
+
+    code: str
+    conditions: tuple[str, ...]
+    """Without the nameless one."""
+    backends: tuple[str, ...]
+    worst: Found
+    """The first one, which speaks for all."""
+
+    @property
+    def where(self) -> str:
+        """Conditions and backends, in words."""
+        conditions = ", ".join(self.conditions) or "plain"
+        return f"{conditions}; {', '.join(map(short, self.backends))}"
+
+
+def together(findings: Iterable[Found]) -> tuple[Together, ...]:
+    """Findings by their check, in order."""
+    grouped: dict[str, list[Found]] = {}
+    for one in findings:
+        grouped.setdefault(one.code, []).append(one)
+    return tuple(
+        Together(
+            code,
+            tuple(dict.fromkeys(one.condition for one in each if one.condition)),
+            tuple(dict.fromkeys(one.backend for one in each)),
+            each[0],
+        )
+        for code, each in sorted(grouped.items())
+    )
+
+
+def short(backend: str) -> str:
+    """A backend's short name, also of a pair that was compared."""
+    return " and ".join(SHORT.get(one, one) for one in backend.split(", "))
+
+
+def counts(rows: Sequence[Row]) -> str:
+    """How many rows came to what: `207 rows: 180 pass, 24 fail`."""
+    found = Counter(row.state for row in rows)
+    parts = [f"{found[state]} {WORDS[state]}" for state in get_args(State) if found[state]]
+    return f"{counted(len(rows), 'row')}: {', '.join(parts)}"
+
+
+WORDS: dict[State, str] = {
+    "pass": "pass",
+    "fail": "fail",
+    "skip": "unchecked",
+    "error": "without a verdict",
+    "not applicable": "not applicable",
+}
+
+
+def made_with(census: Census) -> str:
+    """Versions, form and date, in one line."""
+    versions = dict(census.versions)
+    named = [f"{name} {versions[name]}" for name in ("transformers", "torch") if name in versions]
+    return " · ".join([*named, "quick form" if census.quick else "full form", census.date])
