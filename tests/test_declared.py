@@ -174,3 +174,9 @@ def test_what_is_narrow_and_what_is_wide() -> None:
     assert narrow == ["sliding", "chunked"]
     assert cells(Declared(kind="bidirectional"), 4).all()
     assert Declared(exact=False).words == "causal, or less by design"
+
+
+def test_a_config_that_counts_no_layers_declares_causality_and_no_more() -> None:
+    """BLT is made of four models, whose layers have windows of their own."""
+    assert declare(transformers.BltConfig(), 2) == (Declared(exact=False),) * 2
+    assert declare(transformers.LlamaConfig(), 1) == (CAUSAL,)

@@ -485,3 +485,13 @@ def test_a_saved_model_is_verified_by_name(tmp_path: Path) -> None:
     report = api.verify(str(tmp_path), VerifyOptions(**FEW))
     assert report.exit_code == 0
     assert report.model.architecture == "LlamaForCausalLM"
+
+
+def test_quick_asks_compiled_kernels_at_one_shape() -> None:
+    quick, full = VerifyOptions(quick=True), VerifyOptions()
+    for check in CHECKS:
+        assert set(quick.keys(check, "flex_attention")) <= {"plain"}
+        assert quick.keys(check, "sdpa") == check.quick
+        assert full.keys(check, "flex_attention") == check.conditions
+        if check.required:
+            assert quick.keys(check, "flex_attention") == ("plain",)

@@ -49,6 +49,7 @@ LAYER_TYPES = "its default config names no layer that attends"
 HEADS = "its default config says no size of a head, which the model's code needs"
 ROUTING = "its default config says not how many experts there are, or how many a token takes"
 
+CONVOLVING = ["conv", "conv", "full_attention", "conv"] * 8
 UNSIZED = "its default config has indexed layers and no size for their index"
 INDEX = {
     "indexer_n_heads": 8,
@@ -78,9 +79,8 @@ COMPLETED: Mapping[str, Completion] = {
         },
         LAYER_TYPES,
     ),
-    "lfm2_moe": Completion(
-        {"layer_types": ["conv", "conv", "full_attention", "conv"] * 8}, LAYER_TYPES
-    ),
+    "lfm2": Completion({"layer_types": CONVOLVING}, "its default config names no convolution"),
+    "lfm2_moe": Completion({"layer_types": CONVOLVING}, LAYER_TYPES),
     "hunyuan_v1_dense": Completion({"head_dim": 128}, HEADS),
     "hunyuan_v1_moe": Completion({"head_dim": 128, "num_experts": 64, "moe_topk": 8}, HEADS),
     "ministral": Completion({"head_dim": 128}, HEADS),
