@@ -22,7 +22,7 @@ def verdict(model: Any) -> Report:
 
 
 def plant(module: nn.Module, weight: float) -> None:
-    """Each position takes `weight` from the next one, where the mask closes the first key to all."""
+    """Each position takes `weight` from the next one, where the mask closes the first key."""
 
     def leak(_: nn.Module, args: Any, given: dict[str, Any], output: Any) -> Any:
         mask, hidden = given.get("attention_mask"), output[0]

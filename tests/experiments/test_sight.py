@@ -1,4 +1,4 @@
-"""A leak can be seen in models that are built in unusual ways, or the control says that it cannot."""
+"""A leak can be seen in models that are built in unusual ways, too."""
 
 from __future__ import annotations
 
