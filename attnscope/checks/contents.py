@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from attnscope.checks.base import Check, Verdict
-from attnscope.checks.wording import at, counted, size
+from attnscope.checks.wording import at, counted, size, untold
 from attnscope.records.evidence import Contents
 from attnscope.report import Finding
 
@@ -20,6 +20,8 @@ class Unmoved(Check):
         measured = float(evidence.drift.max())
         if measured == 0.0:
             return Verdict(reason=f"changing {evidence.what} moves nothing by a single bit")
+        if evidence.untold:
+            return untold(measured, evidence.place)
         query = int(evidence.drift.argmax())
         message = (
             f"Changing {evidence.what} moves position {query} by {size(measured)}:"

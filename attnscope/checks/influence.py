@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from attnscope.checks.base import Check, Verdict
-from attnscope.checks.wording import at, counted, size
+from attnscope.checks.wording import at, counted, size, untold
 from attnscope.records.evidence import Influence, Modules
 from attnscope.report import Finding
 
@@ -78,6 +78,8 @@ class FutureInfluence(Check):
         if evidence.rounding:
             return Verdict(reason=f"{_swept(evidence)}; rounding only: {evidence.rounding}")
         moved = (_forbidden(evidence) > 0).sum()
+        if evidence.untold:
+            return untold(float(_forbidden(evidence).max()), evidence.place)
         if moved:
             words = f"{_swept(evidence)}: {int(moved):,} pairs moved that must not"
             return Verdict(findings=(_finding(evidence, at(evidence.place)),), reason=words)

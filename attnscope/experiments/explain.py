@@ -11,7 +11,8 @@ copy with the same experts.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from dataclasses import replace as changed
 
 import torch
 from jaxtyping import Bool
@@ -22,7 +23,7 @@ from attnscope.capture.traits import routes
 from attnscope.experiments import copies, mixers, swaps
 from attnscope.experiments.copies import HALVES
 from attnscope.experiments.mixers import Asked
-from attnscope.experiments.replay import Recorded
+from attnscope.experiments.replay import Recorded, replay
 from attnscope.experiments.subject import Subject
 from attnscope.experiments.swaps import Setting
 from attnscope.experiments.switches import batched_experts
@@ -65,7 +66,7 @@ def of_sweep(
         if batched:
             apart = swaps.sweep(means.subject, setting, worst)
             if _largest(apart, visible[:, worst]) == 0.0 and few:
-                return replace(found, rounding=mixers.apart(before))
+                return changed(found, rounding=mixers.apart(before))
             if _largest(apart, visible[:, worst]) > 0.0:
                 found.drift[:, place] = apart
         columns = found.drift[:, place].masked_fill(visible[:, worst], 0.0)
@@ -74,8 +75,9 @@ def of_sweep(
     if not name:  # what only batched experts do
         name = swaps.entry_of_swap(means.subject, setting, key, visible)
     if few and (words := _vanishes(means, setting, name, columns, worst, visible)):
-        return replace(found, rounding=words)
-    return replace(found, place=place_of(means.subject.model, name))
+        return changed(found, rounding=words)
+    untold = few and _untold(means, setting, name)
+    return changed(found, place=place_of(means.subject.model, name), untold=untold)
 
 
 def of_contents(means: Means, setting: Setting, found: Contents) -> Contents:
@@ -85,7 +87,7 @@ def of_contents(means: Means, setting: Setting, found: Contents) -> Contents:
     with batched_experts(means.subject.model) as batched:
         apart = swaps.contents(means.subject, setting) if batched else moved
         if not (apart > 0).any() and few:
-            return replace(found, rounding=mixers.apart(before))
+            return changed(found, rounding=mixers.apart(before))
         moved = apart if (apart > 0).any() else moved
         name = swaps.entry_of_contents(means.subject, setting)
     if not name:
@@ -93,10 +95,12 @@ def of_contents(means: Means, setting: Setting, found: Contents) -> Contents:
     if few and means.finer is not None and copies.usable(means.finer, setting):
         finer = swaps.contents(means.finer, setting)
         if mixers.vanishes(moved, finer):
-            return replace(found, rounding=mixers.finer_words(moved, finer))
+            return changed(found, rounding=mixers.finer_words(moved, finer))
     elif few and _clean_alone(means, name):
-        return replace(found, rounding=f"{float(moved.max()):.1e}; {name} is clean in float64")
-    return replace(found, drift=moved, place=place_of(means.subject.model, name))
+        return changed(found, rounding=f"{float(moved.max()):.1e}; {name} is clean in float64")
+    untold = few and _untold(means, setting, name)
+    place = place_of(means.subject.model, name)
+    return changed(found, drift=moved, place=place, untold=untold)
 
 
 def small(means: Means, measured: float, again: Callable[[Subject], float]) -> bool:
@@ -145,6 +149,17 @@ def _clean_alone(means: Means, name: str) -> bool:
     """
     calls = [call for call in means.recorded if call.name == name and routes(call.module)]
     return bool(calls) and all(mixers.clean_in_float64(call, means.asked) for call in calls)
+
+
+def _untold(means: Means, setting: Setting, name: str) -> bool:
+    """True where a drift as small as rounding enters at a module that holds experts, and neither
+    the model nor that module runs in float64: kernels such as FlexAttention on a CPU have none.
+    """
+    if means.finer is not None and copies.usable(means.finer, setting):
+        return False
+    calls = [call for call in means.recorded if call.name == name and routes(call.module)]
+    asked = means.asked.positions[:1], means.asked.seed, torch.float64
+    return bool(calls) and all(replay(call, *asked) is None for call in calls)
 
 
 def _largest(drift: Tensor, allowed: Tensor) -> float:

@@ -56,6 +56,9 @@ class Influence:
     """Why forbidden drift is rounding, in words; empty where there is none or it is not."""
     undecided: bool = False
     """True where what stood still could not be measured again in float64."""
+    untold: bool = False
+    """True where forbidden drift is as small as rounding among experts, and nothing that runs here
+    can tell the one from the other."""
     beyond: bool = False
     """True where the declared visibility is narrower than causal: a window or a chunk."""
 
@@ -81,6 +84,8 @@ class Contents:
     place: Place
     """Where it enters, once found."""
     rounding: str = ""
+    """As in `Influence`."""
+    untold: bool = False
     """As in `Influence`."""
 
 

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
 from rich.cells import cell_len
 from rich.console import Group, RenderableType
 from rich.text import Text
 
 from attnscope.records.census import Census, Found, Row, State
-from attnscope.render.census_rows import FAMILIES, counts, made_with, short, together
+from attnscope.render.census_rows import (
+    FAMILIES,
+    Place,
+    counts,
+    in_common,
+    made_with,
+    own,
+    shared,
+    short,
+    spokesman,
+    together,
+)
 from attnscope.render.hanging import hanging
 from attnscope.render.palette import (
     BAD,
@@ -52,10 +63,12 @@ def _draw(census: Census, width: int, look: Look) -> Iterator[Text]:
     yield Text()
     names = max((cell_len(row.key) for row in census.rows), default=0)
     states = max((len(STATES[row.state][0]) for row in census.rows), default=0)
+    common = shared(census.rows)
     for row in census.rows:
         yield _line(row, names, states, width, look)
-        yield from _below(row, width, look)
+        yield from _below(row, common, width, look)
     yield Text()
+    yield from _in_common(census.rows, common, width, look)
     yield from _legend(width, look)
 
 
@@ -82,16 +95,35 @@ def _families(row: Row, look: Look) -> Text:
     return drawn
 
 
-def _below(row: Row, width: int, look: Look) -> Iterator[Text]:
+def _below(row: Row, common: Mapping[Place, int], width: int, look: Look) -> Iterator[Text]:
     if row.reason:
         yield from hanging(Text("  "), look.say(row.reason), width, QUIET)
-    groups = together(row.findings)
-    for one in groups[:LISTED]:
+    groups = together(own(row, common))
+    listed = 1 if row.variant else LISTED  # all of them come from one switch
+    for one in groups[:listed]:
         lead = Text(f"  {one.code} ", BAD)
         yield from hanging(lead, look.say(f"({one.where}) {one.worst.message}"), width)
-    if len(groups) > LISTED:
-        more = ", ".join(one.code for one in groups[LISTED:])
-        yield from hanging(Text("  "), look.say(f"… and {more}"), width, QUIET)
+    more = [one.code for one in groups[listed:]]
+    if others := in_common(row, common):
+        more.append(f"{others} in common with others")
+    if more:
+        words = f"{'… and ' * (len(groups) > listed)}{', '.join(more)}"
+        yield from hanging(Text("  "), look.say(words), width, QUIET)
+
+
+def _in_common(
+    rows: Sequence[Row], common: Mapping[Place, int], width: int, look: Look
+) -> Iterator[Text]:
+    """What many rows share, told once."""
+    if not common:
+        return
+    yield Text(look.say("in many rows"), STRONG)
+    for place, number in sorted(common.items()):
+        key, one = spokesman(rows, place)
+        where = f"({one.condition or 'plain'}; {short(one.backend)}) in {number} rows"
+        lead = Text(f"  {one.code} ", BAD)
+        yield from hanging(lead, look.say(f"{where}; {key}: {one.message}"), width)
+    yield Text()
 
 
 def _legend(width: int, look: Look) -> Iterator[Text]:

@@ -4,10 +4,21 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from attnscope.records.census import Census, Row
-from attnscope.render.census_rows import FAMILIES, counts, made_with, short, together
+from attnscope.render.census_rows import (
+    FAMILIES,
+    Place,
+    counts,
+    in_common,
+    made_with,
+    own,
+    shared,
+    short,
+    spokesman,
+    together,
+)
 from attnscope.render.palette import counted
 from attnscope.text import escape
 
@@ -28,8 +39,8 @@ LEGEND = """\
 One sign for each family of checks: observer (O), weights (W), mask (M), influence (I), serving (S),
 backends (B). ✓ pass · ✗ finding · ? could not be asked · empty: nothing to ask. A type marked
 *default* is no causal model as its default config builds it; the row without the mark has the
-switch that makes it one. Codes in bold are findings; the others differ only in conditions that the
-model never promised to support."""
+switch that makes it one. *In common*: every finding of the row is one that many rows have. Codes in
+bold are findings; the others differ only in conditions that the model never promised to support."""
 
 
 def census_markdown(census: Census) -> str:
@@ -64,23 +75,29 @@ def _reading(rows: Sequence[Row]) -> Iterator[str]:
 
 
 def _failing(rows: Sequence[Row]) -> Iterator[str]:
+    common = shared(rows)
     by_default = [row for row in rows if row.state == "fail" and row.variant]
-    others = [row for row in rows if row.state == "fail" and not row.variant]
+    failed = [row for row in rows if row.state == "fail" and not row.variant]
+    others = [row for row in failed if own(row, common)]
     if by_default:
         yield (
             f"{len(by_default)} types see the future as their default config builds them."
             if len(by_default) > 1
             else "1 type sees the future as its default config builds it."
         )
-    ahead = [row for row in others if any(one.code == "ATN301" for one in row.findings)]
+    if len(others) < len(failed):
+        number = len(failed) - len(others)
+        yield f"{number} others share all of their findings with many: see below."
+    ahead = [row for row in others if any(one.code == "ATN301" for one in own(row, common))]
     named = ", ".join(row.key for row in ahead) or "none"
-    yield f"Of the others these let a later token move an earlier position: {named}."
+    yield f"Of the rest these let a later token move an earlier position: {named}."
     rest = ", ".join(row.key for row in others if row not in ahead) or "none"
-    yield f"Other findings (padding, caches, windows): {rest}."
+    yield f"Other findings of their own (padding, caches, windows): {rest}."
 
 
 def _table(rows: Sequence[Row]) -> Iterator[str]:
     letters = [family[0].upper() for family in FAMILIES]
+    common = shared(rows)
     heads = ["type", "class", "mixers", "seam", "backends", "verdict", *letters, "findings", "s"]
     yield _row(heads)
     yield _row(["---"] * len(heads))
@@ -92,9 +109,14 @@ def _table(rows: Sequence[Row]) -> Iterator[str]:
         name = f"{row.model_type} *{row.variant}*" if row.variant else row.model_type
         yield _row(
             [name, row.architecture, ", ".join(row.mixers), ", ".join(row.seam),
-             ", ".join(map(short, row.backends)), STATES.get(row.state, row.state), *signs,
-             codes, f"{row.seconds:.0f}"]
+             ", ".join(map(short, row.backends)), _verdict(row, common), *signs, codes,
+             f"{row.seconds:.0f}"]
         )  # fmt: skip
+
+
+def _verdict(row: Row, common: Mapping[Place, int]) -> str:
+    alone = row.state != "fail" or own(row, common)
+    return STATES.get(row.state, row.state) if alone else "fail, in common"
 
 
 def _row(cells: Sequence[str]) -> str:
@@ -102,12 +124,25 @@ def _row(cells: Sequence[str]) -> str:
 
 
 def _findings(rows: Sequence[Row]) -> Iterator[str]:
+    common = shared(rows)
     yield "The worst of each check, where it enters, and in which conditions and on which backends."
+    if common:
+        yield "\n### In many rows\n"
+    for place, number in sorted(common.items()):
+        key, one = spokesman(rows, place)
+        where = f"{one.condition or 'plain'}; {short(one.backend)}"
+        yield f"- **{one.code}** ({where}) in {number} rows; {key}: {_plain(one.message)}"
     for row in rows:
         if row.findings:
             yield f"\n### {row.key}\n"
-        for one in together(row.findings):
-            yield f"- **{one.code}** ({one.where}): {_plain(one.worst.message)}"
+        groups = together(own(row, common))
+        told = groups[:1] if row.variant else groups  # all of those come from one switch
+        for group in told:
+            yield f"- **{group.code}** ({group.where}): {_plain(group.worst.message)}"
+        if len(told) < len(groups):
+            yield f"- and {', '.join(group.code for group in groups[1:])}"
+        if others := in_common(row, common):
+            yield f"- in common with many: {others}"
 
 
 def _without(rows: Sequence[Row]) -> Iterator[str]:

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import get_args
 
 from attnscope.records.census import Census, Found, Row, State
 from attnscope.render.palette import counted
+
+Place = tuple[str, str, str]
+"""Code, condition and backend of a finding."""
+
+MANY = 8
+"""Rows from which on a finding is told once for all of them."""
 
 SHORT = {"flex_attention": "flex", "flash_attention_2": "flash"}
 """Backends by shorter names."""
@@ -49,6 +55,34 @@ def together(findings: Iterable[Found]) -> tuple[Together, ...]:
         )
         for code, each in sorted(grouped.items())
     )
+
+
+def shared(rows: Iterable[Row]) -> dict[Place, int]:
+    """What at least `MANY` rows have in common, and how many have it. Rows of models that are not
+    causal by default are beside the point.
+    """
+    causal = [row for row in rows if not row.variant]
+    found = Counter(place for row in causal for place in {_place(one) for one in row.findings})
+    return {place: number for place, number in found.items() if number >= MANY}
+
+
+def own(row: Row, common: Mapping[Place, int]) -> tuple[Found, ...]:
+    """The findings of a row that it does not share with many others."""
+    return tuple(one for one in row.findings if _place(one) not in common)
+
+
+def in_common(row: Row, common: Mapping[Place, int]) -> str:
+    """The codes of those that it does; empty without any."""
+    return ", ".join(dict.fromkeys(one.code for one in row.findings if _place(one) in common))
+
+
+def spokesman(rows: Iterable[Row], place: Place) -> tuple[str, Found]:
+    """The first row that has a common finding, and its finding."""
+    return next((row.key, one) for row in rows for one in row.findings if _place(one) == place)
+
+
+def _place(one: Found) -> Place:
+    return one.code, one.condition, one.backend
 
 
 def short(backend: str) -> str:

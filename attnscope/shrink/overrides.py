@@ -78,6 +78,9 @@ OVERRIDES: Mapping[str, Override] = {
         },
         "a layer makes one entry of so many tokens, and picks so many entries",
     ),
+    "minimax_m3_vl_text": Override(
+        {"index_n_heads": HEADS // 2}, "as many as key/value heads; it ranks no sums, so none tie"
+    ),
     "blt_global_transformer": Override(
         {"hidden_size": 2 * HIDDEN, "head_dim": 2 * HEAD_DIM},
         "a patch is as wide as cross_attn_k bytes",

@@ -10,6 +10,10 @@ VOCAB, POSITIONS, WINDOW = 97, 128, 8
 """All sizes of a small model. HEADS · HEAD_DIM = HIDDEN, and MLP = 2 · HIDDEN, which is also what
 state-space layers derive for their inner width. A window of 8 is shorter than any test prompt."""
 
+INDEX_HEADS = 16
+"""Heads whose scores pick the keys of sparse attention. They are summed after a ReLU: with 4 of
+them one key in 16 scores exactly 0, and ties among zeros are broken otherwise in every shape."""
+
 Size = int | Callable[[int], int]
 """The new value, or a rule that gives it from the old one."""
 
@@ -50,8 +54,8 @@ SIZES: dict[str, Size] = {
     **dict.fromkeys(("linear_key_head_dim", "linear_value_head_dim"), HEAD_DIM),
     **dict.fromkeys(("linear_head_dim", "index_head_dim", "attention_head_size"), HEAD_DIM),
     "linear_num_key_heads": _at_most(HEADS // 2),
-    **dict.fromkeys(("linear_num_value_heads", "linear_num_heads", "index_n_heads"), HEADS),
-    "indexer_n_heads": HEADS,
+    **dict.fromkeys(("linear_num_value_heads", "linear_num_heads"), HEADS),
+    **dict.fromkeys(("index_n_heads", "indexer_n_heads"), INDEX_HEADS),
     "indexer_head_dim": HEAD_DIM,
     **dict.fromkeys(("head_dim", "qk_rope_head_dim", "qk_nope_head_dim", "v_head_dim"), HEAD_DIM),
     "qk_head_dim": 2 * HEAD_DIM,

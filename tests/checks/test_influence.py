@@ -77,6 +77,18 @@ def test_rounding_is_no_finding_and_is_told() -> None:
     assert "rounding only: 1e-07, and 0.0" in verdict.reason
 
 
+def test_what_cannot_be_told_from_rounding_is_neither_clean_nor_a_leak() -> None:
+    verdict = FutureInfluence().judge(
+        influence(with_cell(1, 4, 4e-6), place=ATTENTION, untold=True)
+    )
+    assert verdict.skipped
+    assert not verdict.findings
+    assert "4e-06 moved ahead, as little as rounding among experts does" in verdict.reason
+    assert "model.layers.1.self_attn" in verdict.reason
+    beside = contents(torch.tensor([0.0, 4e-6]), untold=True)
+    assert PadContents().judge(beside).skipped
+
+
 def test_a_condition_in_which_a_token_does_not_move_itself_is_not_checked() -> None:
     """Logits that are all NaN, or constant, never move: no proof of anything."""
     verdict = FutureInfluence().judge(influence(torch.zeros(TOKENS, TOKENS)))

@@ -77,7 +77,7 @@ def test_every_reproducer_is_shown_and_stands_alone() -> None:
         text = script.read_text(encoding="utf-8")
         assert not re.search(r"attnscope|tests\.", text), script
         assert {*re.findall(r"^(?:from|import) (\w+)", text, re.MULTILINE)} <= {
-            "torch", "transformers",
+            "torch", "transformers", "subprocess", "sys",
         }  # fmt: skip
 
 

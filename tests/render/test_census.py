@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 from rich.cells import cell_len
@@ -92,6 +93,25 @@ def test_markdown_has_every_row_and_every_finding() -> None:
     assert "eager runs 4, sdpa runs 4" in page
     table = [line for line in page.splitlines() if line.startswith("| ")]
     assert len({line.count(" | ") for line in table}) == 1
+
+
+def test_what_many_rows_share_is_told_once() -> None:
+    common = found("ATN402", "static cache", "flex_attention", "It drifts.")
+    rows = [row(f"m{number}", "fail", common) for number in range(8)]
+    rows.append(row("own", "fail", common, found("ATN404", message="Pads move it.")))
+    many = replace(CENSUS, rows=tuple(rows))
+    text = printed(census_page(many), 100)
+    assert text.count("It drifts.") == 1
+    assert "(static cache; flex) in 9 rows; m0: It drifts." in text
+    assert text.count("in common with others") == 9
+    assert "Pads move it." in text
+    page = census_markdown(many)
+    assert page.count("It drifts.") == 1
+    assert page.count("| fail, in common |") == 8
+    assert "8 others share all of their findings with many" in page
+    assert "Other findings of their own (padding, caches, windows): own." in page
+    few = replace(CENSUS, rows=tuple(rows[:7]))
+    assert printed(census_page(few), 100).count("It drifts.") == 7
 
 
 def test_hostile_words_are_only_words() -> None:
