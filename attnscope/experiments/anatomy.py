@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from torch import Tensor, nn
@@ -63,10 +64,23 @@ def _mixing(subject: Subject, ids: Tensor, seed: int, modules: frozenset[str]) -
 
 
 def kind_of(module: nn.Module) -> str:
-    """The kind of a module that mixes positions without an attention call."""
+    """The kind of a module that mixes positions without an attention call: by its own class, by its
+    transition matrix `A_log`, or by the classes that it is made of.
+    """
     classes = [type(one).__name__ for one in module.modules()]
-    for words in (classes[:1], classes):
-        for kind, parts in KINDS:
-            if any(part in name.lower() for name in words for part in parts):
-                return kind
-    return classes[0]
+    if kind := _named(classes[:1]):
+        return kind
+    if any(name.rpartition(".")[2] == "A_log" for name, _ in module.named_parameters()):
+        return "state space"
+    return _named(classes) or classes[0]
+
+
+def _named(classes: Sequence[str]) -> str:
+    return next(
+        (
+            kind
+            for kind, parts in KINDS
+            if any(part in name.lower() for name in classes for part in parts)
+        ),
+        "",
+    )

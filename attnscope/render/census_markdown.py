@@ -39,8 +39,7 @@ LEGEND = """\
 One sign for each family of checks: observer (O), weights (W), mask (M), influence (I), serving (S),
 backends (B). ✓ pass · ✗ finding · ? could not be asked · empty: nothing to ask. A type marked
 *default* is no causal model as its default config builds it; the row without the mark has the
-switch that makes it one. *In common*: every finding of the row is one that many rows have. Codes in
-bold are findings; the others differ only in conditions that the model never promised to support."""
+switch that makes it one. *In common*: every finding of the row is one that many rows have."""
 
 
 def census_markdown(census: Census) -> str:
@@ -104,8 +103,7 @@ def _table(rows: Sequence[Row]) -> Iterator[str]:
     for row in rows:
         outcomes = dict(row.families)
         signs = [SIGNS[outcomes.get(family, "")] for family in FAMILIES]
-        found = [f"**{one.code}**" for one in together(row.findings)]
-        codes = ", ".join([*found, *row.unpromised])
+        codes = ", ".join(one.code for one in together(row.findings))
         name = f"{row.model_type} *{row.variant}*" if row.variant else row.model_type
         yield _row(
             [name, row.architecture, ", ".join(row.mixers), ", ".join(row.seam),
@@ -132,10 +130,14 @@ def _findings(rows: Sequence[Row]) -> Iterator[str]:
         key, one = spokesman(rows, place)
         where = f"{one.condition or 'plain'}; {short(one.backend)}"
         yield f"- **{one.code}** ({where}) in {number} rows; {key}: {_plain(one.message)}"
+    alike = [row.key for row in rows if row.findings and not own(row, common)]
+    if alike:
+        yield f"\nNothing else was found in {', '.join(alike)}."
     for row in rows:
-        if row.findings:
-            yield f"\n### {row.key}\n"
         groups = together(own(row, common))
+        if not groups:
+            continue
+        yield f"\n### {row.key}\n"
         told = groups[:1] if row.variant else groups  # all of those come from one switch
         for group in told:
             yield f"- **{group.code}** ({group.where}): {_plain(group.worst.message)}"

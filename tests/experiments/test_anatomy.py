@@ -18,6 +18,7 @@ TOKENS = 21
         ("jamba", ("attention", "state space", "experts"), ("interface",)),
         ("lfm2", ("attention", "convolution"), ("interface",)),
         ("qwen3_next", ("attention", "linear", "experts"), ("interface",)),
+        ("bamba", ("attention", "state space"), ("interface",)),
         ("rwkv", ("linear",), ()),
         ("mamba", ("state space",), ()),
         ("xlnet", ("attention",), ("torch calls",)),
