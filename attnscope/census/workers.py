@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any
@@ -63,9 +64,25 @@ def _context() -> Any:
     """Workers are copies of a process that has imported torch and run nothing; else new ones."""
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
+    _start_tracker()
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["attnscope.census.judge", "transformers.masking_utils"])
     return context
+
+
+def _start_tracker() -> None:
+    """Python's own process that clears away what ended workers leave. It would warn of each thing on
+    standard error: of semaphores that torch's compiler made, for one.
+    """
+    before = os.environ.get("PYTHONWARNINGS")
+    os.environ["PYTHONWARNINGS"] = "ignore::UserWarning:multiprocessing.resource_tracker"
+    try:
+        resource_tracker.ensure_running()
+    finally:
+        if before is None:
+            del os.environ["PYTHONWARNINGS"]
+        else:
+            os.environ["PYTHONWARNINGS"] = before
 
 
 def _begin(context: Any, judge: Judge, case: Case, ask: Any) -> _Running:
