@@ -84,8 +84,7 @@ CONDITIONS: Mapping[str, Condition] = {
             key="right_padding",
             title="right padding",
             words="Pads after the tokens, masked.",
-            promise=promises.MASK,
-            causal=promises.ALWAYS,
+            promise=promises.ALWAYS,  # pads after the tokens are the future
             needs=("attention_mask",),
             aside="the pads",
         ),

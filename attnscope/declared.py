@@ -87,12 +87,19 @@ def declare(config: Any, layers: int) -> tuple[Declared, ...]:
             Declared(kind="sliding", size=window) if kind == "local" else Declared()
             for kind in local[:layers]
         )
+    return (Declared(exact=False) if _composite(config) else _without_kinds(config),) * layers
+
+
+def _composite(config: Any) -> bool:
+    """True for a config that counts no layers and is made of others: its layers may have windows
+    of theirs.
+    """
     counts = any(getattr(config, name, None) for name in COUNTS)
-    return (_without_kinds(config) if counts else Declared(exact=False),) * layers
+    return not counts and any(hasattr(one, "model_type") for one in vars(config).values())
 
 
 COUNTS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers")
-"""A config that has none of these is made of others, and its layers may have windows of theirs."""
+"""Names of the number of layers."""
 
 ATTENDING = frozenset({"full_attention", "hybrid"})
 """Kinds of layer whose attention sees all that came before; a hybrid one has a state besides."""

@@ -108,6 +108,7 @@ def test_a_state_space_model_is_held_to_one_token_a_step() -> None:
         (replace(LLAMA, masks_suffice=False), "packed", False),
         (replace(LLAMA, masks_suffice=False), "several_tokens", True),
         (replace(LLAMA, model_type="recurrent_gemma"), "left_padding", False),
+        (replace(LLAMA, model_type="recurrent_gemma"), "right_padding", True),
         (LLAMA, "alone", True),
     ],
 )
@@ -126,7 +127,7 @@ def test_no_missing_promise_excuses_a_look_ahead() -> None:
     stranger = replace(MAMBA, model_type="rwkv", absolute_positions=True, length_dependent=True)
     more = {key: one.causal for key, one in CONDITIONS.items() if one.causal is not None}
     steps = {"several_tokens", "several_tokens_positions", "chunked_prefill"}
-    padded = {"left_padding", "right_padding", "padded_row"}
+    padded = {"left_padding", "padded_row"}
     decoded = {"left_padded_decoding", "batched_decoding"}
     assert set(more) == {"packed", "packed_cached"} | steps | padded | decoded
     for key, causal in more.items():

@@ -17,7 +17,9 @@ from attnscope import api
 from attnscope.checks import CHECKS, find
 from attnscope.conditions import CONDITIONS
 from attnscope.errors import AttnscopeError, PromptError, SelectionError
+from attnscope.experiments import copies, replay
 from attnscope.experiments.laboratory import Laboratory
+from attnscope.faults.cell import mix_in
 from attnscope.load import LoadedModel
 from attnscope.load.describe import describe
 from attnscope.promises import Facts
@@ -25,6 +27,7 @@ from attnscope.records.evidence import Floor, Place
 from attnscope.report import CheckResult, Report
 from attnscope.shrink import build, shrink
 from attnscope.verification import VerifyOptions, verify_model
+from tests.census.registered import loaded as registered
 from tests.tiny import tiny
 
 CONTROLS = {"ATN001", "ATN002", "ATN003", "ATN004", "ATN301"}
@@ -495,3 +498,29 @@ def test_quick_asks_compiled_kernels_at_one_shape() -> None:
         assert full.keys(check, "flex_attention") == check.conditions
         if check.required:
             assert quick.keys(check, "flex_attention") == ("plain",)
+
+
+def test_pads_behind_the_tokens_are_the_future_whatever_was_promised() -> None:
+    """RecurrentGemma never promised to keep pads out; those after the tokens are later tokens."""
+    model = registered("recurrent_gemma", "eager")
+
+    def add_last(module: Any, args: Any, output: Tensor) -> Tensor:
+        return output + 0.5 * output[:, -1:] if output.shape[1] > 21 else output
+
+    model.model.get_input_embeddings().register_forward_hook(add_last)
+    report = verify_model(model, VerifyOptions(quick=True))
+    assert report.outcome == "fail"
+    assert {(one.code, one.condition) for one, _ in report.findings} >= {
+        ("ATN306", "right padding")
+    }
+
+
+def test_experts_computed_apart_settle_it_without_float64(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A leak as small as rounding, in a model of which there is no finer copy."""
+    monkeypatch.setattr(copies, "exact_copy", lambda *given: None)
+    monkeypatch.setattr(replay, "exact_copy", lambda *given: None)
+    model = registered("mixtral", "eager")
+    leaking = model.model.get_submodule("model.layers.1.mlp")
+    with mix_in(leaking, query=3, key=9, weight=1e-5):
+        report = verify_model(model, VerifyOptions(quick=True, select=("ATN301",)))
+    assert report.outcome == "fail"

@@ -142,7 +142,7 @@ def cases(types: Sequence[str], only: Sequence[str] = ()) -> tuple[Case, ...]:
                 f"Near: {', '.join(near)}.",
             )
     made = []
-    for name in only or types:
+    for name in dict.fromkeys(only) or types:
         fields = COMPLETED[name].fields if name in COMPLETED else {}
         made.append(Case(model_type=name, fields=fields))
         if name in BOTH_WAYS:

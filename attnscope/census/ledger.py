@@ -9,12 +9,15 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
+from math import isfinite
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, TextIO, get_args
 
 from attnscope.errors import OutputError, SelectionError
-from attnscope.records.census import Census, Found, Row
+from attnscope.records.census import Census, Found, Row, State
+from attnscope.report import Outcome
 
 HEAD, FORMAT = "attnscope census", 1
 """The field by which a heading is known, and its value: the form of the lines."""
@@ -42,32 +45,51 @@ class Heading:
 
 
 class Ledger:
-    """Rows in a file. What is there already is kept, but for a last line that is cut short."""
+    """Rows in a file that no one else writes meanwhile. What is there already is kept, but for a
+    last line that is cut short.
+    """
 
     def __init__(self, path: Path, heading: Heading) -> None:
-        """Read what is there.
+        """Open the file, make it if it is missing, and read what is there.
 
         Raises SelectionError for rows that were made otherwise, OutputError for a file that is no
-        ledger, or cannot be read or written.
+        ledger, that another census is writing, or that cannot be read or written.
         """
-        lines = _whole_lines(path)
-        found, self.rows = _parsed(path, lines) if lines else (heading, {})
-        require_same(path, heading, found)
-        self._path, self.heading = path, found
-        self._file = _opened(path, lines or [_line(_head(heading))])
-
-    def add(self, row: Row) -> None:
-        """Keep one more row, on disk when this returns."""
-        self.rows[row.key] = row
+        self._path, self.heading, self.rows = path, heading, dict[str, Row]()
+        self._file = _opened(path)
         try:
-            self._file.write(_line(asdict(row)))
+            text = _text(path, self._file)
+            lines = _whole_lines(text)
+            if text:
+                self.heading, self.rows = _parsed(path, lines or [text])
+                require_same(path, heading, self.heading)
+            self._settle(text, lines)
+        except BaseException:
+            self._file.close()
+            raise
+
+    def _settle(self, text: str, lines: Sequence[str]) -> None:
+        """Make the file hold whole lines, a heading first."""
+        kept = "\n".join(lines)
+        if len(kept) < len(text):
+            self._file.truncate(len(kept.encode()))
+        self._write("\n" if lines else _line(_head(self.heading)))
+
+    def _write(self, text: str) -> None:
+        try:
+            self._file.write(text)
             self._file.flush()
             os.fsync(self._file.fileno())
         except OSError as error:
             raise _unwritable(self._path, error) from error
 
+    def add(self, row: Row) -> None:
+        """Keep one more row, on disk when this returns."""
+        self.rows[row.key] = row
+        self._write(_line(asdict(row)))
+
     def close(self) -> None:
-        """Nothing more will be added."""
+        """Nothing more will be added; others may write now."""
         self._file.close()
 
 
@@ -76,7 +98,11 @@ def read(path: Path) -> Census:
 
     Raises OutputError for a file that is none, SelectionError for shards that were made otherwise.
     """
-    lines = _whole_lines(path)
+    try:
+        with path.open(encoding="utf-8") as file:
+            lines = _whole_lines(_text(path, file))
+    except OSError as error:
+        raise OutputError(f"{str(path)!r} cannot be read: {_reason(error)}.") from error
     if not lines:
         raise OutputError(f"{str(path)!r} holds no census rows.", "Was it written by --resume?")
     heading, rows = _parsed(path, lines)
@@ -105,10 +131,7 @@ def _parsed(path: Path, lines: Sequence[str]) -> tuple[Heading, dict[str, Row]]:
                 row = row_from(data)
                 rows[row.key] = row
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise OutputError(
-            f"{str(path)!r} is no file of census rows ({type(error).__name__}).",
-            "Name another file, or remove this one.",
-        ) from error
+        raise _no_ledger(path, type(error).__name__) from error
     return heading, rows
 
 
@@ -126,40 +149,74 @@ def require_same(path: Path, wanted: Heading, found: Heading) -> None:
 
 
 def row_from(data: Mapping[str, Any]) -> Row:
-    """A row from its line; raises KeyError, TypeError or AttributeError where it is none."""
+    """A row from its line; raises KeyError, TypeError, ValueError where it is none."""
     values = {one.name: data[one.name] for one in fields(Row)}
     for name in ("mixers", "seam", "backends", "unpromised"):
         values[name] = tuple(values[name])
     for name in ("without", "families"):
         values[name] = tuple((str(one), str(other)) for one, other in values[name])
     values["findings"] = tuple(Found(**one) for one in values["findings"])
-    return Row(**values)
+    row = Row(**values)
+    known = {outcome for _, outcome in row.families} <= {*get_args(Outcome)}
+    if row.state not in get_args(State) or not known or not isfinite(row.seconds):
+        raise ValueError(row.key)
+    return row
 
 
-def _whole_lines(path: Path) -> list[str]:
+def _opened(path: Path) -> TextIO:
+    """The file behind a path, to be read and added to, locked against another census."""
+    place = Path(os.path.realpath(path))
+    if place.exists() and not place.is_file():
+        raise OutputError(
+            f"{str(path)!r} is no file in which rows can be kept.", "Name another one."
+        )
     try:
-        text = path.read_text(encoding="utf-8") if path.exists() else ""
-    except (OSError, UnicodeDecodeError) as error:
-        raise OutputError(f"{str(path)!r} cannot be read: {error}.") from error
-    lines = text.splitlines(keepends=True)
-    return lines if not lines or lines[-1].endswith("\n") else lines[:-1]
-
-
-def _opened(path: Path, lines: Sequence[str]) -> TextIO:
-    """The file, holding these lines and open for more."""
-    beside = path.with_name(f".{path.name}.new")
-    try:
-        beside.write_text("".join(lines), encoding="utf-8")
-        beside.replace(path)
-        return path.open("a", encoding="utf-8")
+        file = place.open("a+", encoding="utf-8", newline="\n")
     except OSError as error:
-        beside.unlink(missing_ok=True)
         raise _unwritable(path, error) from error
+    with suppress(ImportError):  # Windows has none
+        import fcntl
+
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            file.close()
+            raise OutputError(
+                f"{str(path)!r} is in use by another census.", "Give each share a file of its own."
+            ) from error
+    return file
+
+
+def _text(path: Path, file: TextIO) -> str:
+    try:
+        file.seek(0)
+        return file.read()
+    except (OSError, UnicodeDecodeError) as error:
+        raise OutputError(f"{str(path)!r} cannot be read: {_reason(error)}.") from error
+
+
+def _whole_lines(text: str) -> list[str]:
+    """The lines of a file, without one that was cut short while it was written."""
+    *lines, last = text.split("\n")
+    try:
+        return [*lines, last] if last and isinstance(json.loads(last), dict) else lines
+    except ValueError:
+        return lines
+
+
+def _no_ledger(path: Path, why: str) -> OutputError:
+    return OutputError(
+        f"{str(path)!r} is no file of census rows ({why}).",
+        "Name another file, or remove this one.",
+    )
 
 
 def _unwritable(path: Path, error: OSError) -> OutputError:
-    reason = (error.strerror or str(error)).lower()
-    return OutputError(f"{str(path)!r} cannot be written: {reason}.")
+    return OutputError(f"{str(path)!r} cannot be written: {_reason(error)}.")
+
+
+def _reason(error: Exception) -> str:
+    return (getattr(error, "strerror", None) or str(error)).lower()
 
 
 def _head(heading: Heading) -> dict[str, Any]:
@@ -179,7 +236,7 @@ def _heading(data: Mapping[str, Any]) -> Heading:
 
 
 def _line(data: Mapping[str, Any]) -> str:
-    return json.dumps(data, ensure_ascii=False, allow_nan=False) + "\n"
+    return json.dumps(data, allow_nan=False) + "\n"
 
 
 def _said(value: Any) -> str:

@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -30,6 +31,10 @@ OUT_OF_MEMORY = ("can't allocate memory", "out of memory", "MemoryError")
 
 FAREWELL = 10.0
 """Seconds that a worker has, once it has answered, to put its own things away."""
+
+
+LONGEST_WAIT = 60.0
+"""Seconds between two looks at the workers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +76,8 @@ def _context() -> Any:
 
 
 def _start_tracker() -> None:
-    """Python's own process that clears away what ended workers leave. It would warn of each thing on
-    standard error: of semaphores that torch's compiler made, for one.
+    """Python's own process that clears away what ended workers leave. It would warn of each thing
+    on standard error: of semaphores that torch's compiler made, for one.
     """
     before = os.environ.get("PYTHONWARNINGS")
     os.environ["PYTHONWARNINGS"] = "ignore::UserWarning:multiprocessing.resource_tracker"
@@ -110,8 +115,11 @@ def _without_main() -> Iterator[None]:
 def _work(judge: Judge, case: Case, ask: Any, answer: Connection) -> None:
     """In the worker: nothing is printed, and Ctrl-C is the parent's business."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    own = False
     with suppress(AttributeError, OSError):
         os.setsid()  # compilers that it starts end with it
+        own = True
+    threading.Thread(target=_end_with_parent, args=(own,), daemon=True).start()
     sink = os.open(os.devnull, os.O_RDWR)
     for stream in (sys.__stdout__, sys.__stderr__):
         if stream is not None:
@@ -125,6 +133,16 @@ def _work(judge: Judge, case: Case, ask: Any, answer: Connection) -> None:
     answer.close()
 
 
+def _end_with_parent(own_session: bool) -> None:
+    """Nobody waits for a worker whose parent was ended, and nobody would end it."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        if own_session:
+            os.killpg(0, signal.SIGKILL)
+        os._exit(1)
+
+
 def _words(error: BaseException) -> str:
     first = str(error).strip().splitlines()[:1]
     words = f"{type(error).__name__}: {first[0] if first else ''}".rstrip(": ")
@@ -136,7 +154,8 @@ def _words(error: BaseException) -> str:
 def _finished(running: list[_Running], limit: float) -> Iterator[Row]:
     """Wait until something ends or is to be ended; what has ended leaves the list."""
     now = time.monotonic()
-    patience = max(0.0, min(one.started + limit - now for one in running))
+    left = min(one.started + limit - now for one in running)
+    patience = min(max(left, 0.0), LONGEST_WAIT)
     wait([each for one in running for each in (one.answer, one.process.sentinel)], patience)
     now = time.monotonic()
     for one in list(running):
@@ -155,7 +174,7 @@ def _row(one: _Running, *, late: bool, limit: float) -> Row | None:
     if one.answer.poll():
         try:
             row: Row = one.answer.recv()
-        except EOFError:
+        except (EOFError, OSError):  # ended while it was sending
             one.process.join()
             return lost(one.case, _ending(one.process.exitcode), seconds)
         return row

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -112,6 +113,10 @@ def census(  # noqa: PLR0913, PLR0917 (a command's parameters are its options)
     for path in filter(None, (output, resume)):
         require_place(path)
     require_one({"--resume": resume, "--from": saved})
+    if limit is not None and not isfinite(limit):
+        raise SelectionError(
+            f"--limit {limit} is no number of seconds.", "Say 600 for ten minutes."
+        )
     share = _share(shard)
     asked = {
         "only": tuple(" ".join(only or ()).replace(",", " ").split()),
@@ -197,9 +202,10 @@ def _deliver(found: Census, code: int, form: Form, output: Path | None, width: i
     from attnscope.render.census_json import census_json
     from attnscope.render.census_markdown import census_markdown
 
-    if form is Form.markdown or (output is not None and output.suffix == ".md"):
-        page = census_markdown(found)
-        return print_text(page) if output is None else write(output, page)
+    page = output is not None and output.suffix == ".md" and form is Form.table
+    if form is Form.markdown or page:
+        text = census_markdown(found)
+        return print_text(text) if output is None else write(output, text)
     answer = Answer(
         title="attnscope census",
         page=lambda: census_page(found),

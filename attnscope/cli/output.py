@@ -51,7 +51,9 @@ def deliver(answer: Answer, form: Format, output: Path | None, width: int | None
 
 
 def print_text(text: str) -> None:
-    """Print text as it is. A reader that goes away is no error."""
+    """Print text, with ? for what the stream cannot. A reader that goes away is no error."""
+    encoding = sys.stdout.encoding or "utf-8"
+    text = text.encode(encoding, "replace").decode(encoding)
     try:
         print(text, end="")  # noqa: T201
         sys.stdout.flush()

@@ -31,7 +31,8 @@ def attending(subject: Subject, ids: Tensor) -> Attending:
     seam: set[str] = set()
 
     def note(call: AttentionCall) -> None:
-        if max(call.queries, call.keys) >= tokens:  # not over layers, token by token
+        # over layers, token by token: then the tokens stand in the batch
+        if not call.output.shape[0] >= tokens > max(call.queries, call.keys):
             modules.add(call.module)
             seam.add("torch calls" if call.offered is None else "interface")
 

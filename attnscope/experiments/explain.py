@@ -76,7 +76,7 @@ def of_sweep(
         name = swaps.entry_of_swap(means.subject, setting, key, visible)
     if few and (words := _vanishes(means, setting, name, columns, worst, visible)):
         return changed(found, rounding=words)
-    untold = few and _untold(means, setting, name)
+    untold = few and not batched and _untold(means, setting, before, name)
     return changed(found, place=place_of(means.subject.model, name), untold=untold)
 
 
@@ -98,7 +98,7 @@ def of_contents(means: Means, setting: Setting, found: Contents) -> Contents:
             return changed(found, rounding=mixers.finer_words(moved, finer))
     elif few and _clean_alone(means, name):
         return changed(found, rounding=f"{float(moved.max()):.1e}; {name} is clean in float64")
-    untold = few and _untold(means, setting, name)
+    untold = few and not batched and _untold(means, setting, before, name)
     place = place_of(means.subject.model, name)
     return changed(found, drift=moved, place=place, untold=untold)
 
@@ -151,10 +151,14 @@ def _clean_alone(means: Means, name: str) -> bool:
     return bool(calls) and all(mixers.clean_in_float64(call, means.asked) for call in calls)
 
 
-def _untold(means: Means, setting: Setting, name: str) -> bool:
+def _untold(means: Means, setting: Setting, before: float, name: str) -> bool:
     """True where a drift as small as rounding enters at a module that holds experts, and neither
     the model nor that module runs in float64: kernels such as FlexAttention on a CPU have none.
+
+    Where experts can be computed apart it was told already: what still moved is no rounding.
     """
+    if means.subject.model.dtype in HALVES or before > means.limit:
+        return False
     if means.finer is not None and copies.usable(means.finer, setting):
         return False
     calls = [call for call in means.recorded if call.name == name and routes(call.module)]

@@ -201,6 +201,8 @@ class Laboratory:
         sound = [one for one in mixing if not mixers.forbidden(one)]  # others may hide a cell
         names = {one.place.module for one in sound or mixing}
         calls = [call for call in self._recorded() if call.name in names]
+        if not calls and self.modules().unreplayed:
+            return Floor(weight=None, place=NOWHERE, dtype=self._dtype)
         if not calls:
             weight = sight.smallest_in_logits(self.subject, self._ids, self._seed)
             return Floor(weight=weight, place=LOGITS, dtype=self._dtype)

@@ -48,7 +48,7 @@ def smallest_in_logits(subject: Subject, ids: Tensor, seed: int) -> float | None
     smallest = None
     for weight in WEIGHTS:
         leaks = [base[query] + weight * (one[key] - base[query]) for one in (base, moved)]
-        if torch.equal(*leaks):
+        if torch.equal(*leaks) or bool(leaks[0].isnan().any()):
             break
         smallest = weight
     return smallest

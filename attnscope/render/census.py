@@ -14,6 +14,7 @@ from attnscope.render.census_rows import (
     Place,
     counts,
     in_common,
+    lost,
     made_with,
     own,
     shared,
@@ -98,6 +99,8 @@ def _families(row: Row, look: Look) -> Text:
 def _below(row: Row, common: Mapping[Place, int], width: int, look: Look) -> Iterator[Text]:
     if row.reason:
         yield from hanging(Text("  "), look.say(row.reason), width, QUIET)
+    for backend, reason in lost(row):
+        yield from hanging(Text("  "), look.say(f"not on {short(backend)}: {reason}"), width, QUIET)
     groups = together(own(row, common))
     listed = 1 if row.variant else LISTED  # all of them come from one switch
     for one in groups[:listed]:

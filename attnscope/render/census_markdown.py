@@ -12,6 +12,7 @@ from attnscope.render.census_rows import (
     Place,
     counts,
     in_common,
+    lost,
     made_with,
     own,
     shared,
@@ -48,7 +49,7 @@ def census_markdown(census: Census) -> str:
         INTRODUCTION, f"{made_with(census)}; {_machine(census)}", "## In short",
         "\n".join(f"- {line}" for line in _reading(census.rows)), "## The table", LEGEND,
         "\n".join(_table(census.rows)), "## The findings", "\n".join(_findings(census.rows)),
-        "## Without a verdict", "\n".join(_without(census.rows)),
+        "## What was not judged", "\n".join(_without(census.rows)),
     ]  # fmt: skip
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -148,9 +149,12 @@ def _findings(rows: Sequence[Row]) -> Iterator[str]:
 
 
 def _without(rows: Sequence[Row]) -> Iterator[str]:
+    """Rows without a verdict, and backends that a type says it supports and does not run on."""
     for row in rows:
         if row.reason:
             yield f"- {row.key}: {_plain(row.reason)}"
+        for backend, reason in lost(row):
+            yield f"- {row.key} on {backend}: {_plain(reason)}"
 
 
 def _plain(words: str) -> str:

@@ -16,6 +16,9 @@ Place = tuple[str, str, str]
 MANY = 8
 """Rows from which on a finding is told once for all of them."""
 
+UNSUPPORTED = "does not support an attention implementation"
+"""In transformers' own words."""
+
 SHORT = {"flex_attention": "flex", "flash_attention_2": "flash"}
 """Backends by shorter names."""
 
@@ -83,6 +86,12 @@ def spokesman(rows: Iterable[Row], place: Place) -> tuple[str, Found]:
 
 def _place(one: Found) -> Place:
     return one.code, one.condition, one.backend
+
+
+def lost(row: Row) -> tuple[tuple[str, str], ...]:
+    """Backends that a judged type says it supports and does not run on, each with the reason."""
+    told = ((name, reason) for name, reason in row.without if UNSUPPORTED not in reason)
+    return tuple(told) if row.backends else ()
 
 
 def short(backend: str) -> str:

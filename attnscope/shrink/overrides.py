@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from attnscope.shrink.sizes import HEAD_DIM, HEADS, HIDDEN, MLP, POSITIONS, VOCAB
+from attnscope.shrink.sizes import HEAD_DIM, HEADS, HIDDEN, MLP, POSITIONS, VOCAB, WINDOW
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +78,7 @@ OVERRIDES: Mapping[str, Override] = {
         },
         "a layer makes one entry of so many tokens, and picks so many entries",
     ),
+    "minimax": Override({"block_size": WINDOW}, "its linear attention reads blocks of so many"),
     "minimax_m3_vl_text": Override(
         {"index_n_heads": HEADS // 2}, "as many as key/value heads; it ranks no sums, so none tie"
     ),

@@ -29,7 +29,7 @@ WINDOWS = (
 """How far a layer looks back."""
 
 BLOCKS = (
-    "mamba_chunk_size", "chunk_size", "block_size", "local_attn_chunk_length",
+    "mamba_chunk_size", "chunk_size", "local_attn_chunk_length",
     "lsh_attn_chunk_length", "index_topk", "indexer_budget", "keep_window_size", "rel_extent",
 )  # fmt: skip
 """How many tokens a layer handles together, or picks."""

@@ -10,7 +10,7 @@ from attnscope.conditions import CONDITIONS
 from attnscope.errors import CaptureError
 from attnscope.experiments.laboratory import Laboratory
 from attnscope.experiments.mixers import forbidden
-from attnscope.promises import Promise
+from attnscope.promises import ALWAYS, Promise
 from attnscope.report import CheckResult, Outcome
 from attnscope.verification.run import Run
 
@@ -34,7 +34,8 @@ def judged(
         verdict = check().judge(_evidence(lab, check, key))
         verdict = _plain_is_clean(lab, check, key, verdict)
         promise = _promise(check, key)
-        broken = bool(verdict.findings) and not promise.holds(lab.facts())
+        asked = bool(verdict.findings) and promise is not ALWAYS
+        broken = asked and not promise.holds(lab.facts())
     except CaptureError as error:
         return row(check, title, backend, "skip", str(error))
     except Exception as error:  # one check's failure must not take the others with it

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -92,8 +93,8 @@ def test_rows_that_were_made_otherwise_are_not_mixed(
 @pytest.mark.parametrize(
     "content",
     [
-        b"hello\n", b"{}\n", b"[]\n", b'{"model_type": "gpt2"}\n', b"\xff\xfe\n", b"\n",
-        b'{"attnscope census": 2}\n', b"null\n",
+        b"hello\n", b"hello", b"{}", b"{}\n", b"[]\n", b'{"model_type": "gpt2"}\n', b"\xff\xfe\n",
+        b'{"attnscope census": 2}\n', b"null\n", b"\n",
     ],
 )  # fmt: skip
 def test_another_file_is_left_alone(tmp_path: Path, content: bytes) -> None:
@@ -115,9 +116,52 @@ def test_a_row_that_is_none_is_told(tmp_path: Path) -> None:
 
 def test_nothing_is_read_from_a_missing_or_empty_file(tmp_path: Path) -> None:
     (tmp_path / "empty").write_text("")
-    for name in ("missing", "empty"):
-        with pytest.raises(OutputError, match="holds no census rows"):
-            read(tmp_path / name)
+    with pytest.raises(OutputError, match="holds no census rows"):
+        read(tmp_path / "empty")
+    with pytest.raises(OutputError, match="no such file"):
+        read(tmp_path / "missing")
+
+
+def test_a_last_line_without_its_end_is_a_row(tmp_path: Path) -> None:
+    path = written(tmp_path / "rows.jsonl", *ROWS[:2])
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-1])
+    assert len(read(path).rows) == 2
+    written(path)
+    assert path.read_bytes() == whole
+
+
+def test_odd_line_ends_in_a_reason_end_no_line(tmp_path: Path) -> None:
+    odd = replace(ROWS[2], reason="one\u2028two\x85three\ud800")
+    path = written(tmp_path / "rows.jsonl", odd, ROWS[1])
+    assert {row.key: row.reason for row in read(path).rows}["gemma3n"] == odd.reason
+
+
+def test_a_state_that_there_is_not_is_told(tmp_path: Path) -> None:
+    path = written(tmp_path / "rows.jsonl", ROWS[1])
+    path.write_text(path.read_text().replace('"state": "pass"', '"state": "fine"'))
+    with pytest.raises(OutputError, match="no file of census rows"):
+        read(path)
+
+
+def test_two_at_once_do_not_lose_each_others_rows(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    first = Ledger(path, HEADING)
+    with pytest.raises(OutputError, match="in use by another census"):
+        Ledger(path, HEADING)
+    first.add(ROWS[1])
+    first.close()
+    assert [row.key for row in read(written(path, ROWS[2])).rows] == ["gemma3n", "gpt2"]
+
+
+def test_a_link_stays_a_link_and_a_device_a_device(tmp_path: Path) -> None:
+    real, link = tmp_path / "real.jsonl", tmp_path / "link.jsonl"
+    link.symlink_to(real)
+    written(link, ROWS[1])
+    assert link.is_symlink()
+    assert [row.key for row in read(real).rows] == ["gpt2"]
+    with pytest.raises(OutputError, match="no file in which rows can be kept"):
+        Ledger(Path(os.devnull), HEADING)
 
 
 def test_a_place_that_cannot_be_written_is_told(tmp_path: Path) -> None:
