@@ -31,8 +31,8 @@ def attending(subject: Subject, ids: Tensor) -> Attending:
     seam: set[str] = set()
 
     def note(call: AttentionCall) -> None:
-        # over layers, token by token: then the tokens stand in the batch
-        if not call.output.shape[0] >= tokens > max(call.queries, call.keys):
+        # over layers, token by token: then the tokens stand among batch or heads
+        if max(call.queries, call.keys) >= tokens or tokens not in call.output.shape[:2]:
             modules.add(call.module)
             seam.add("torch calls" if call.offered is None else "interface")
 

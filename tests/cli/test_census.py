@@ -70,7 +70,7 @@ def test_forms(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         (["--shard", "x"], "--shard 'x' is no share"),
         (["--shard", "0/2"], "is no share"),
         (["--backend", "magic"], "magic"),
-        (["--from", "nowhere.jsonl"], "holds no census rows"),
+        (["--from", "nowhere.jsonl"], "no such file"),
         (["--from", "a", "--resume", "b"], "exclude each other"),
         (["--resume", "/nowhere/rows.jsonl"], "cannot be written"),
         (["--limit", "0"], "--limit"),
