@@ -124,13 +124,8 @@ ROPE = {
     "Phi-3-mini-128k": "longrope",
     "Phi-4-mini": "longrope",
 }
-LAYERS = {
-    "DeepSeek-V3": 4,
-    "Llama-4-Scout": 4,
-    "Llama-4-Maverick": 4,
-    "Qwen3-Next-80B": 4,
-    "gemma-3-27b": 6,
-}
+LAYERS = {"Llama-4-Maverick": 3, "Qwen3-Next-80B": 4}
+"""The first layer of each kind; two for the others."""
 
 
 def write(config: PreTrainedConfig, directory: Path) -> Path:
