@@ -23,10 +23,13 @@ from attnscope.verification import VerifyOptions, verify_model
 
 LOUDEST: tuple[Outcome, ...] = ("fail", "error", "pass", "unpromised", "skip")
 """Of a family, the first of these that any of its checks came to; a skip beside a pass is a matter
-of conditions, and is told by `verify-mask`."""
+of conditions, and is told by `verify-mask`, but for what is required of every model."""
 
 REQUIRED = frozenset(check.code for check in CHECKS if check.required)
 """The controls, and the influence on whole logits."""
+
+PLAIN = frozenset({"", CONDITIONS["plain"].title})
+"""Names of the condition in which a model must have been asked."""
 
 TRIAL = 21
 """Tokens of the run that tells whether a backend works."""
@@ -113,22 +116,28 @@ def _reason(report: Report) -> str:
 
 
 def _controls(report: Report) -> bool:
-    plain = {"", CONDITIONS["plain"].title}
     answered = {
         (one.backend, one.code)
         for one in report.results
-        if one.condition in plain and one.outcome in {"pass", "fail"}
+        if one.condition in PLAIN and one.outcome in {"pass", "fail"}
     }
     return all((backend, code) in answered for backend in report.backends for code in REQUIRED)
 
 
 def _families(results: Iterable[CheckResult]) -> tuple[tuple[str, str], ...]:
     outcomes: dict[str, set[Outcome]] = {}
+    unanswered: set[str] = set()
     for one in results:
         outcomes.setdefault(one.family, set()).add(one.outcome)
-    return tuple(
-        (family, next(outcome for outcome in LOUDEST if outcome in found))
+        if one.outcome == "skip" and one.code in REQUIRED and one.condition in PLAIN:
+            unanswered.add(one.family)
+    loudest = {
+        family: next(outcome for outcome in LOUDEST if outcome in found)
         for family, found in outcomes.items()
+    }
+    return tuple(
+        (family, "skip" if family in unanswered and one not in {"fail", "error"} else one)
+        for family, one in loudest.items()
     )
 
 

@@ -177,7 +177,7 @@ def _bar() -> Iterator[Callable[[Standing], None]]:
     now = TextColumn("{task.fields[now]}", markup=False)
     columns = (BarColumn(20), MofNCompleteColumn(), TimeElapsedColumn(), now)
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("census", now="")
+        task = progress.add_task("census", total=None, now="starting workers")
 
         def show(standing: Standing) -> None:
             words = f"{standing.failed} with findings, {standing.lost} without a verdict"
