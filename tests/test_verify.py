@@ -12,6 +12,7 @@ import pytest
 import torch
 import transformers
 from torch import Tensor
+from torch._dynamo.utils import counters
 
 from attnscope import api
 from attnscope.checks import CHECKS, find
@@ -524,3 +525,15 @@ def test_experts_computed_apart_settle_it_without_float64(monkeypatch: pytest.Mo
     with mix_in(leaking, query=3, key=9, weight=1e-5):
         report = verify_model(model, VerifyOptions(quick=True, select=("ATN301",)))
     assert report.outcome == "fail"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "masks"), [("llama", 1), ("gemma2", 2)])
+def test_quick_compiles_one_kernel_for_each_mask(name: str, masks: int) -> None:
+    """And the making of that mask, which transformers compiles, too."""
+    model = registered(name, "flex_attention")
+    torch._dynamo.reset()
+    counters.clear()
+    report = verify_model(model, VerifyOptions(quick=True, backends=("flex_attention",)))
+    assert report.outcome == "pass"
+    assert counters["stats"]["unique_graphs"] == 2 * masks
