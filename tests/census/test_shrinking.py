@@ -44,7 +44,7 @@ def test_it_is_small_and_every_position_moves(case: Case) -> None:
             changed = ids.clone()
             changed[0, position] = others[0, position]
             moved = (subject.run("plain", changed, ids[:, :0]) - plain).abs().amax(-1)
-            assert moved[position] > 1e-3
+            assert moved[position] > 1e-4  # of logits of size 1; rounding is 1e-7
 
 
 @pytest.mark.parametrize("name", sorted(WITHOUT_MODEL))
