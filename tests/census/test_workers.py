@@ -54,6 +54,7 @@ def test_each_loss_costs_one_row(tmp_path: Path, capfd: pytest.CaptureFixture[st
 
 
 def test_a_hang_costs_its_time_and_one_row(tmp_path: Path) -> None:
+    run(["one"], tmp_path / "first")  # the process that workers are copies of has started
     started = time.monotonic()
     rows = run(["one", "hang", "two", "three"], tmp_path / "told", limit=6.0)
     assert time.monotonic() - started < 30
