@@ -31,8 +31,9 @@ REQUIRED = frozenset(check.code for check in CHECKS if check.required)
 PLAIN = frozenset({"", CONDITIONS["plain"].title})
 """Names of the condition in which a model must have been asked."""
 
-TRIAL = 21
-"""Tokens of the run that tells whether a backend works."""
+TOKENS = 21
+"""Of the runs that tell whether a backend works and what mixes tokens; no fewer than those that
+verification chooses, because BigBird stays dense for good after a short text."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +43,7 @@ class Ask:
     backends: tuple[str, ...] = ("eager", "sdpa", "flex_attention")
     """Attention implementations; one that a type does not run on is left out, with the reason."""
     quick: bool = False
-    """As `verify-mask --quick`; flex_attention is then compiled once a type."""
+    """As `verify-mask --quick`; flex_attention is then compiled at one shape."""
     seed: int = 0
     """Of weights and tokens."""
 
@@ -73,7 +74,7 @@ def _models(case: Case, ask: Ask) -> tuple[dict[str, LoadedModel], dict[str, str
         try:
             loaded = load_registered(case.model_type, case.fields, backend, ask.seed)
             subject = subject_of(loaded)
-            ids = subject.draw(TRIAL, ask.seed)
+            ids = subject.draw(TOKENS, ask.seed)
             subject.run("plain", ids, ids[:, :0])
             models[backend] = loaded
         except AttnscopeError as error:
@@ -87,7 +88,8 @@ def _verified(row: Row, models: dict[str, LoadedModel], ask: Ask) -> Row:
     row = replace(row, architecture=first.info.architecture, backends=names)
     options = VerifyOptions(backends=names, quick=ask.quick, seed=ask.seed)
     try:
-        parts = anatomy(subject_of(first), subject_of(first).draw(21, ask.seed), ask.seed)
+        subject = subject_of(first)
+        parts = anatomy(subject, subject.draw(TOKENS, ask.seed), ask.seed)
         report = verify_model(first, options, reload=models.__getitem__)
     except AttnscopeError as error:
         return replace(row, state="skip", reason=error.message)

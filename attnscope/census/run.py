@@ -49,7 +49,7 @@ class CensusOptions:
     backends: tuple[str, ...] = Ask().backends
     """Attention implementations; a type is judged on those that it runs on."""
     quick: bool = False
-    """A handful of forward passes a type, and one compiled kernel."""
+    """A handful of forward passes a type, and one compiled kernel for each of its masks."""
     seed: int = 0
     """Of weights and tokens."""
     jobs: int = 0

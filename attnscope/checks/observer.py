@@ -130,7 +130,8 @@ class SightTooShort(Check):
     the floor under every clean verdict, and it is printed.
 
     How it is measured: one cell of one head is given a weight, from 1 down to 1e-12, behind the
-    mask, and that module is replayed with the seen key changed. In bfloat16 weights below about
+    mask, and that module is replayed with the seen key changed. (Where no module is given a row a
+    token, the leak is planted straight into the logits.) In bfloat16 weights below about
     1e-3 vanish in rounding.
 
     When it is wrong: in models without any token mixing.

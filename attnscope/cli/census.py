@@ -51,7 +51,7 @@ Backends = Annotated[
 Quick = Annotated[
     bool,
     typer.Option(
-        "--quick", help="Few conditions, and one compiled kernel a type.", rich_help_panel=WHAT
+        "--quick", help="Few conditions, and one compiled kernel a mask.", rich_help_panel=WHAT
     ),
 ]
 Seed = Annotated[

@@ -11,8 +11,7 @@ copy with the same experts.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from dataclasses import replace as changed
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Bool
@@ -66,7 +65,7 @@ def of_sweep(
         if batched:
             apart = swaps.sweep(means.subject, setting, worst)
             if _largest(apart, visible[:, worst]) == 0.0 and few:
-                return changed(found, rounding=mixers.apart(before))
+                return replace(found, rounding=mixers.apart(before))
             if _largest(apart, visible[:, worst]) > 0.0:
                 found.drift[:, place] = apart
         columns = found.drift[:, place].masked_fill(visible[:, worst], 0.0)
@@ -75,9 +74,9 @@ def of_sweep(
     if not name:  # what only batched experts do
         name = swaps.entry_of_swap(means.subject, setting, key, visible)
     if few and (words := _vanishes(means, setting, name, columns, worst, visible)):
-        return changed(found, rounding=words)
+        return replace(found, rounding=words)
     untold = few and not batched and _untold(means, setting, before, name)
-    return changed(found, place=place_of(means.subject.model, name), untold=untold)
+    return replace(found, place=place_of(means.subject.model, name), untold=untold)
 
 
 def of_contents(means: Means, setting: Setting, found: Contents) -> Contents:
@@ -87,7 +86,7 @@ def of_contents(means: Means, setting: Setting, found: Contents) -> Contents:
     with batched_experts(means.subject.model) as batched:
         apart = swaps.contents(means.subject, setting) if batched else moved
         if not (apart > 0).any() and few:
-            return changed(found, rounding=mixers.apart(before))
+            return replace(found, rounding=mixers.apart(before))
         moved = apart if (apart > 0).any() else moved
         name = swaps.entry_of_contents(means.subject, setting)
     if not name:
@@ -95,12 +94,12 @@ def of_contents(means: Means, setting: Setting, found: Contents) -> Contents:
     if few and means.finer is not None and copies.usable(means.finer, setting):
         finer = swaps.contents(means.finer, setting)
         if mixers.vanishes(moved, finer):
-            return changed(found, rounding=mixers.finer_words(moved, finer))
+            return replace(found, rounding=mixers.finer_words(moved, finer))
     elif few and _clean_alone(means, name):
-        return changed(found, rounding=f"{float(moved.max()):.1e}; {name} is clean in float64")
+        return replace(found, rounding=f"{float(moved.max()):.1e}; {name} is clean in float64")
     untold = few and not batched and _untold(means, setting, before, name)
     place = place_of(means.subject.model, name)
-    return changed(found, drift=moved, place=place, untold=untold)
+    return replace(found, drift=moved, place=place, untold=untold)
 
 
 def small(means: Means, measured: float, again: Callable[[Subject], float]) -> bool:

@@ -46,7 +46,7 @@ switch that makes it one. *In common*: every finding of the row is one that many
 def census_markdown(census: Census) -> str:
     """A page: how it was made, a short reading, the table, and the findings."""
     parts = [
-        INTRODUCTION, f"{made_with(census)}; {_machine(census)}", "## In short",
+        INTRODUCTION, f"{made_with(census)}; {_work(census)}", "## In short",
         "\n".join(f"- {line}" for line in _reading(census.rows)), "## The table", LEGEND,
         "\n".join(_table(census.rows)), "## The findings", "\n".join(_findings(census.rows)),
         "## What was not judged", "\n".join(_without(census.rows)),
@@ -54,7 +54,7 @@ def census_markdown(census: Census) -> str:
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _machine(census: Census) -> str:
+def _work(census: Census) -> str:
     return f"{census.seconds / 60:.0f} minutes of work in all"
 
 
