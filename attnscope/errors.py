@@ -36,3 +36,11 @@ class SelectionError(AttnscopeError):
 
 class OutputError(AttnscopeError):
     """The result could not be written where it was asked for."""
+
+
+class LeakError(AttnscopeError):
+    """`Report.raise_for_leaks` met a finding."""
+
+
+class UncheckedError(AttnscopeError):
+    """`Report.raise_for_leaks` met a verdict that is none: not everything could be checked."""

@@ -5,15 +5,17 @@ No tensor and no model gets here: a report can be kept, compared and printed any
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from typing import Literal
 
+from attnscope.errors import LeakError, UncheckedError
 from attnscope.records import ModelInfo
 
-Outcome = Literal["pass", "fail", "unpromised", "skip", "error"]
+Outcome = Literal["pass", "fail", "unpromised", "accepted", "skip", "error"]
 """pass: checked and held. fail: a finding. unpromised: differs in a condition that the model never
-promised to support; neutral. skip: could not be checked; never shown as clean. error: the checker's
-own failure."""
+promised to support; neutral. accepted: a finding that a baseline holds, with its reason; neutral.
+skip: could not be checked; never shown as clean. error: the checker's own failure."""
 
 PASSED, FOUND, BROKEN, NOTHING_CHECKED = 0, 1, 2, 3
 """Exit codes."""
@@ -58,9 +60,10 @@ class CheckResult:
     outcome: Outcome
     """See `Outcome`."""
     reason: str
-    """What was measured, or why it could not be; for `unpromised` the source that says so."""
+    """What was measured, or why it could not be; for `unpromised` the source that says so, for
+    `accepted` the baseline's reason."""
     findings: tuple[Finding, ...] = ()
-    """Worst first; of a fail or an unpromised difference."""
+    """Worst first; of a fail, an unpromised difference or an accepted finding."""
     fix: str = ""
     """How a finding of this check is usually repaired, in one sentence."""
 
@@ -126,6 +129,8 @@ class Report:
     """A Python script that shows the worst finding with torch and transformers alone; or empty."""
     proven: Proven | None = None
     """With `--prove`, after a pass."""
+    fixed: tuple[str, ...] = ()
+    """Accepted findings of the baseline that no longer occur, one sentence each."""
 
     @property
     def exit_code(self) -> int:
@@ -141,3 +146,29 @@ class Report:
         """Every finding of every failed result, with the result it belongs to."""
         failed = (result for result in self.results if result.outcome == "fail")
         return tuple((result, finding) for result in failed for finding in result.findings)
+
+    def raise_for_leaks(self) -> None:
+        """Nothing for a pass.
+
+        Raises LeakError for a finding, and UncheckedError where nothing could be checked or the
+        checker itself failed: neither is a clean model.
+        """
+        if self.outcome == "fail":
+            result, finding = self.findings[0]
+            more = f" (and {len(self.findings) - 1} more)" if len(self.findings) > 1 else ""
+            raise LeakError(
+                f"{self.model.name}: {result.code} {result.name}{more}: {finding.message}"
+            )
+        if self.outcome != "pass":
+            reason = next((r.reason for r in self.results if r.outcome == self.outcome), "")
+            raise UncheckedError(f"{self.model.name} could not be checked: {reason}".rstrip(": "))
+
+
+def fingerprint(model: str, result: CheckResult, finding: Finding) -> str:
+    """32 hexadecimal digits that stay the same while a defect does.
+
+    Made from the model's name, code, condition, backend and module: not from positions and sizes,
+    which change with seeds and versions.
+    """
+    parts = (model, result.code, result.condition, result.backend, finding.module)
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
