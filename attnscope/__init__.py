@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from attnscope.api import trace, trace_tokens, verify
     from attnscope.errors import AttnscopeError
     from attnscope.load import LoadedModel, LoadOptions
+    from attnscope.load.own import OwnModel
     from attnscope.measure.run import Selection
     from attnscope.report import Report
     from attnscope.verification import VerifyOptions
@@ -19,6 +20,7 @@ __all__ = [
     "AttnscopeError",
     "LoadOptions",
     "LoadedModel",
+    "OwnModel",
     "Report",
     "Selection",
     "VerifyOptions",
@@ -32,6 +34,7 @@ _HOMES = {
     "AttnscopeError": "attnscope.errors",
     "LoadOptions": "attnscope.load",
     "LoadedModel": "attnscope.load",
+    "OwnModel": "attnscope.load.own",
     "Report": "attnscope.report",
     "Selection": "attnscope.measure.run",
     "VerifyOptions": "attnscope.verification",

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import difflib
+from collections.abc import Callable, Mapping
+from dataclasses import fields, replace
+from types import MappingProxyType
+from typing import Any, Unpack
+
+from transformers import PreTrainedModel
 
 from attnscope.capture import capture
 from attnscope.capture.runs import forward
 from attnscope.capture.session import OnCall, OnUnseen
-from attnscope.errors import SelectionError
+from attnscope.errors import LoadError, SelectionError
+from attnscope.experiments.switches import as_found
 from attnscope.load import LoadedModel, LoadOptions, Progress, load, tokenize
+from attnscope.load.own import Feeding, OwnModel, load_own, loaded_from
 from attnscope.load.quiet import quiet
 from attnscope.measure.run import RunTally, Selection
 from attnscope.records import (
@@ -17,7 +25,14 @@ from attnscope.records import (
     Trace,
 )
 from attnscope.report import Report
-from attnscope.verification import VerifyOptions, verify_model
+from attnscope.verification import Asking, VerifyOptions, verify_model
+
+AnyModel = str | LoadOptions | LoadedModel | Callable[..., Any]
+"""What can be verified; every `torch.nn.Module` is a callable."""
+
+
+class Asked(Feeding, Asking, total=False):
+    """The keywords of `verify`: the fields of `OwnModel` and of `VerifyOptions`."""
 
 
 def trace(
@@ -86,27 +101,72 @@ def run_once(
 
 
 def verify(
-    model: str | LoadOptions | LoadedModel = "fable",
+    model: AnyModel = "fable",
     options: VerifyOptions | None = None,
     *,
     prompt: str | None = None,
     progress: Progress | None = None,
+    **given: Unpack[Asked],
 ) -> Report:
-    """Judge whether any token of a causal language model sees the future.
+    """Judge whether any position of a sequence model sees the future.
 
-    `model` as for `trace`. Random tokens serve; `prompt` asks with a text of your own.
-    The report's `outcome` and `exit_code` are the verdict; nothing is raised for a leak.
+    `model` is a bundled name, a directory or a hub id, `LoadOptions`, a `LoadedModel`, a causal
+    language model of transformers, or any `torch.nn.Module` or callable that maps token ids, shape
+    (batch, time), or numbers, shape (batch, time, features), to (batch, time, ...). For the last
+    say what it reads, `vocab_size=` or `example=`, and where it takes more than `model(inputs)`,
+    how it is called: see `OwnModel`, whose fields are keywords here. So are those of
+    `VerifyOptions`; they replace what `options` says.
 
-    Raises AttnscopeError when the model cannot be loaded or does not run.
+    The report's `outcome` and `exit_code` are the verdict; nothing is raised for a leak. A model
+    in memory is judged in eval mode, without gradients, where it is and as it is: modes, buffers,
+    hooks, backends and random states are as before afterwards, whatever happens. Random tokens
+    serve; `prompt` asks with a text, for models with a tokenizer.
+
+    Raises AttnscopeError when the model cannot be loaded or does not run, and TypeError for a
+    keyword that is none.
     """
-    options = options or VerifyOptions()
-    origin = LoadOptions(model=model) if isinstance(model, str) else model
-    loaded = _loaded(model, progress)
+    fed, asked = _told_apart(given)
+    options = replace(options or VerifyOptions(), **asked)
+    if isinstance(model, str | LoadOptions | LoadedModel):
+        if fed:
+            raise LoadError(f"{next(iter(fed))}= is for models of your own.", "Leave it out.")
+        origin = LoadOptions(model=model) if isinstance(model, str) else model
+        loaded = _loaded(model, progress)
+        source = None if isinstance(origin, LoadedModel) else origin
+    else:
+        loaded, source = in_memory(model, fed), None
     if prompt is not None:
         options = replace(options, ids=tokenize(loaded, prompt).ids)
-    return verify_model(
-        loaded, options, progress, None if isinstance(origin, LoadedModel) else origin
-    )
+    with as_found(loaded.model):
+        return verify_model(loaded, options, progress, source)
+
+
+def in_memory(
+    model: Callable[..., Any], fed: Mapping[str, Any] = MappingProxyType({})
+) -> LoadedModel:
+    """A model in memory, neither copied nor moved.
+
+    A causal language model of transformers is known by its config, unless `fed`, fields of
+    `OwnModel`, says how it is called. Raises LoadError when it is not known what it reads.
+    """
+    if isinstance(model, OwnModel):
+        return load_own(replace(model, **fed))
+    theirs: Any = model if isinstance(model, PreTrainedModel) and not fed else None
+    if theirs is not None and theirs.get_output_embeddings() is not None:
+        return loaded_from(theirs)
+    return load_own(OwnModel(model=model, **fed))
+
+
+def _told_apart(given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """How a model is fed, and what it is asked."""
+    feeding = {one.name for one in fields(OwnModel)} - {"model"}
+    asking = {one.name for one in fields(VerifyOptions)}
+    for name in given.keys() - feeding - asking:
+        near = difflib.get_close_matches(name, [*feeding, *asking], n=1)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        raise TypeError(f"verify() got an unexpected keyword argument {name!r}.{hint}")
+    fed = {name: value for name, value in given.items() if name in feeding}
+    return fed, {name: value for name, value in given.items() if name in asking}
 
 
 def _unused(loaded: LoadedModel) -> str:

@@ -31,6 +31,7 @@ from attnscope.load.quiet import quiet
 from attnscope.load.random_weights import build_random, no_tokenizer, random_remark, reduce
 from attnscope.load.reach import hub_answers
 from attnscope.load.source import Source, find_source
+from attnscope.load.stand_in import StandIn
 from attnscope.load.weights import WeightReport, require_every_weight
 from attnscope.records import ModelInfo
 
@@ -57,8 +58,8 @@ TOKENIZER_FILES = (
 class LoadedModel:
     """A model that is ready to read tokens."""
 
-    model: PreTrainedModel
-    """In eval mode, on its device."""
+    model: PreTrainedModel | StandIn
+    """In eval mode, on its device; a stand-in for a model that transformers does not know."""
     tokenizer: PreTrainedTokenizerBase | None
     """None when there is none, or when it could not be read."""
     tokenizer_problem: str

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from attnscope.checks import CHECKS, find
 from attnscope.conditions import CONDITIONS
-from attnscope.experiments.subject import subject_of
+from attnscope.experiments.subject import THEIRS, subject_of
 from attnscope.load import tokens_from_ids
+from attnscope.load.stand_in import StandIn
 from attnscope.report import Outcome, Report
 from attnscope.verification import reproducer
 from attnscope.verification.options import named
@@ -20,7 +21,7 @@ def summarise(run: Run) -> Report:
     report = Report(
         outcome=_outcome(run),
         model=run.loaded.info,
-        labels=tokens_from_ids(run.loaded, run.ids[0].tolist()).labels,
+        labels=_labels(run),
         swapped=run.swapped,
         declared=_declared(run),
         results=tuple(run.results),
@@ -66,6 +67,13 @@ def _selection_was_asked(run: Run) -> bool:
     return any(row.outcome in {"pass", "unpromised"} for row in rows)
 
 
+def _labels(run: Run) -> tuple[str, ...]:
+    ids, model = run.ids[0].tolist(), run.loaded.model
+    if isinstance(model, StandIn):
+        return model.labels(ids)
+    return tokens_from_ids(run.loaded, ids).labels
+
+
 def _declared(run: Run) -> tuple[str, ...]:
     """One line for each kind of layer."""
     if run.options.expect is not None:
@@ -84,6 +92,12 @@ def _listed(run: Run, left_out: dict[str, set[str]]) -> str:
     )
 
 
+def _conditions(left_out: Iterable[str]) -> str:
+    """The conditions alone, or the checks that have only one."""
+    names = (what.partition(" (")[2].removesuffix(")") or what for what in left_out)
+    return ", ".join(dict.fromkeys(names))
+
+
 def _notes(run: Run) -> Iterator[str]:
     if run.loaded.remark:
         yield run.loaded.remark
@@ -95,6 +109,10 @@ def _notes(run: Run) -> Iterator[str]:
     if run.swapped < tokens:
         yield f"a sample of {run.swapped} of {tokens} positions was swapped: --budget allows more."
     for reason, left_out in run.left_out.items():
+        if isinstance(run.loaded.model, StandIn):
+            if reason != THEIRS:  # what cannot be given cannot be missed
+                yield f"not asked, {reason}: {_conditions(left_out)}."
+            continue
         yield f"not asked, {reason}: {_listed(run, left_out)}."
     narrow = [one.size for one in run.declared if one.narrow]
     if narrow and tokens <= max(narrow):
