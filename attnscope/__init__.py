@@ -6,7 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from attnscope.api import trace, trace_tokens, verify
+    from attnscope.api import heads, trace, trace_tokens, verify
     from attnscope.errors import AttnscopeError
     from attnscope.load import LoadedModel, LoadOptions
     from attnscope.load.own import OwnModel
@@ -25,6 +25,7 @@ __all__ = [
     "Selection",
     "VerifyOptions",
     "__version__",
+    "heads",
     "trace",
     "trace_tokens",
     "verify",
@@ -38,6 +39,7 @@ _HOMES = {
     "Report": "attnscope.report",
     "Selection": "attnscope.measure.run",
     "VerifyOptions": "attnscope.verification",
+    "heads": "attnscope.api",
     "trace": "attnscope.api",
     "trace_tokens": "attnscope.api",
     "verify": "attnscope.api",

@@ -3,24 +3,37 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, replace
 from types import MappingProxyType
 from typing import Any, Unpack
 
+import torch
 from transformers import PreTrainedModel
 
 from attnscope.capture import capture
 from attnscope.capture.runs import forward
 from attnscope.capture.session import OnCall, OnUnseen
 from attnscope.errors import LoadError, SelectionError
+from attnscope.experiments.own_kernels import look_at_kernels
+from attnscope.experiments.subject import subject_of
 from attnscope.experiments.switches import as_found
-from attnscope.load import LoadedModel, LoadOptions, Progress, load, tokenize
+from attnscope.load import (
+    LoadedModel,
+    LoadOptions,
+    Progress,
+    load,
+    tokenize,
+    tokens_from_ids,
+)
+from attnscope.load.factory import names_factory
 from attnscope.load.own import Feeding, OwnModel, load_own, loaded_from
 from attnscope.load.quiet import quiet
+from attnscope.load.stand_in import StandIn
 from attnscope.measure.run import RunTally, Selection
 from attnscope.records import (
     AttentionCall,
+    Heads,
     Tokens,
     Trace,
 )
@@ -36,9 +49,9 @@ class Asked(Feeding, Asking, total=False):
 
 
 def trace(
-    prompt: str | None = None,
+    prompt: str | Sequence[int] | None = None,
     *,
-    model: str | LoadOptions | LoadedModel = "fable",
+    model: AnyModel = "fable",
     layer: int | None = None,
     head: int | tuple[int, ...] | None = None,
     query: int | str | None = None,
@@ -46,18 +59,42 @@ def trace(
 ) -> Trace:
     """Run a prompt through a causal language model and show what its attention did.
 
-    `model` is a bundled name, a directory or a hub id, or a
-    `LoadOptions`, or what `attnscope.load.load` returned.
-    Without a prompt the model's own default is read. `layer`, `head` (or several) and `query`
-    choose what is shown in full; left out, the most telling head and the last token.
+    `model` as for `verify`; one of your own comes as an `OwnModel`. `prompt` is a text, or token
+    ids; without one the model's own default is read. `layer`, `head` (or several) and `query`
+    choose what is shown in full; left out, the most telling head and the last token. What comes
+    back holds plain tensors and numbers: `trace.hand.weights`, `trace.view.weights`.
 
     Raises AttnscopeError (LoadError, PromptError, SelectionError, CaptureError).
     """
     loaded = _loaded(model, progress)
-    tokens = tokenize(loaded, loaded.default_prompt if prompt is None else prompt)
-    return trace_tokens(
-        loaded, tokens, Selection(layer=layer, head=head, query=query), progress=progress
+    tokens = _tokens(loaded, prompt)
+    selection = Selection(layer=layer, head=head, query=query)
+    with as_found(loaded.model):
+        return trace_tokens(loaded, tokens, selection, progress=progress)
+
+
+def heads(
+    prompt: str | Sequence[int] | None = None,
+    *,
+    model: AnyModel = "fable",
+    progress: Progress | None = None,
+) -> Heads:
+    """Where every head of a model looks: entropy, distance, sinks, induction, role.
+
+    `model` and `prompt` as for `trace`. `heads.table("entropy")` is a tensor (layer, head).
+
+    Raises AttnscopeError (LoadError, PromptError, CaptureError).
+    """
+    found = trace(prompt, model=model, progress=progress)
+    return Heads(
+        model=found.model, tokens=found.tokens, focus=found.focus, notes=found.proof.unchecked
     )
+
+
+def _tokens(loaded: LoadedModel, prompt: str | Sequence[int] | None) -> Tokens:
+    if prompt is None or isinstance(prompt, str):
+        return tokenize(loaded, loaded.default_prompt if prompt is None else prompt)
+    return tokens_from_ids(loaded, list(prompt))
 
 
 def trace_tokens(
@@ -94,6 +131,8 @@ def run_once(
             progress(f"measuring {call.module}")
         add(call)
 
+    if isinstance(loaded.model, StandIn):
+        look_at_kernels(subject_of(loaded), torch.tensor([tokens.ids]))
     if progress:
         progress(f"running {loaded.info.name}")
     with quiet(bars=False), capture(loaded.model, measure, miss):
@@ -133,6 +172,8 @@ def verify(
         origin = LoadOptions(model=model) if isinstance(model, str) else model
         loaded = _loaded(model, progress)
         source = None if isinstance(origin, LoadedModel) else origin
+        if source is not None and names_factory(source.model):
+            source = None  # no script can make it anew
     else:
         loaded, source = in_memory(model, fed), None
     if prompt is not None:
@@ -177,9 +218,11 @@ def _unused(loaded: LoadedModel) -> str:
     )
 
 
-def _loaded(model: str | LoadOptions | LoadedModel, progress: Progress | None) -> LoadedModel:
+def _loaded(model: AnyModel, progress: Progress | None) -> LoadedModel:
     if isinstance(model, LoadedModel):
         return model
+    if not isinstance(model, str | LoadOptions):
+        return in_memory(model)
     return load(LoadOptions(model=model) if isinstance(model, str) else model, progress)
 
 

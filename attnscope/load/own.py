@@ -14,7 +14,7 @@ from transformers import PreTrainedModel
 
 from attnscope.errors import LoadError
 from attnscope.load.describe import describe
-from attnscope.load.model import LoadedModel
+from attnscope.load.loaded import LoadedModel
 from attnscope.load.stand_in import Hooks, StandIn
 
 DRAWN = 61
@@ -145,7 +145,7 @@ def _module(own: OwnModel) -> tuple[nn.Module, Callable[..., Any], str]:
         return model, _plain, type(model).__name__
     if not callable(model):
         raise LoadError(
-            f"A {type(model).__name__} is no model.", "Pass a torch.nn.Module or a callable."
+            f"{type(model).__name__} is no model.", "Pass a torch.nn.Module or a callable."
         )
     holder = getattr(model, "__self__", None)
     if isinstance(holder, nn.Module):  # a method
