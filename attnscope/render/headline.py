@@ -28,27 +28,34 @@ def headline(report: Report) -> RenderableType:
     return Fitted(lambda width, look: Group(*_draw(report, width, look)))
 
 
-def _draw(report: Report, width: int, look: Look) -> list[Text]:
+def in_words(report: Report) -> str:
+    """What the first line says after `PASS`, `LEAK`, `ERROR` or `COULD NOT CHECK`; not escaped."""
+    tellers = {"pass": _passed, "fail": _failed, "error": _broken}
+    return tellers.get(report.outcome, _unanswered)(report)
+
+
+def subject(report: Report, width: int, look: Look) -> list[Text]:
+    """What was judged and how often it was asked, in lines of at most `width` cells."""
     separator = look.say(" · ")
     told = facts(report.model, look)[:-1]
     if report.backends:
         told.append(Text(look.say(f"on {', '.join(report.backends)}")))
-    lines = [*_verdict(report, width, look), *flow(told, separator, width)]
-    return [*lines, *flow(_counts(report, look), separator, width)]
+    return [*flow(told, separator, width), *flow(_counts(report, look), separator, width)]
+
+
+def _draw(report: Report, width: int, look: Look) -> list[Text]:
+    return [*_verdict(report, width, look), *subject(report, width, look)]
 
 
 def _verdict(report: Report, width: int, look: Look) -> list[Text]:
     glyphs = look.glyphs
-    word, style, words = {
-        "pass": (f"{glyphs.good} PASS", f"bold {GOOD}", _passed(report)),
-        "fail": (" !! LEAK ", FUTURE, _failed(report)),
-        "error": (f"{glyphs.bad} ERROR", BAD, _broken(report)),
-    }.get(
-        report.outcome,
-        (f"{glyphs.caution} COULD NOT CHECK", f"bold {CAUTION}", _unanswered(report)),
-    )
+    word, style = {
+        "pass": (f"{glyphs.good} PASS", f"bold {GOOD}"),
+        "fail": (" !! LEAK ", FUTURE),
+        "error": (f"{glyphs.bad} ERROR", BAD),
+    }.get(report.outcome, (f"{glyphs.caution} COULD NOT CHECK", f"bold {CAUTION}"))
     tone = BAD if report.outcome == "fail" else style
-    return hanging(Text.assemble((word, style), "  "), look.say(words), width, tone)
+    return hanging(Text.assemble((word, style), "  "), look.say(in_words(report)), width, tone)
 
 
 def _passed(report: Report) -> str:
