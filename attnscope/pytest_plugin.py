@@ -77,9 +77,9 @@ def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
 def assert_causal(request: pytest.FixtureRequest) -> Callable[..., Report]:
     """Assert that no token of a model sees the future: `assert_causal(model, backends=("sdpa",))`.
 
-    Takes what `attnscope.verify` takes and returns its report; fails the test with the worst finding,
-    and also when nothing could be checked. `@pytest.mark.attnscope(backends=[…], lengths=[…])` runs
-    the test once for each.
+    Takes what `attnscope.verify` takes and returns its report; fails the test with the worst
+    finding, and also when nothing could be checked. `@pytest.mark.attnscope(backends=[…],
+    lengths=[…])` runs the test once for each.
     """
     marked: dict[str, Any] = getattr(request, "param", {})
 

@@ -1,7 +1,7 @@
 """What `pytest --attnscope-report FILE` adds: everything that was judged, in one file at the end.
 
-Under pytest-xdist each worker's reports travel with the results of the tests that made them, so that
-a worker that dies takes no other test's report with it; the controller writes the file.
+Under pytest-xdist each worker's reports travel with the results of the tests that made them, so
+that a worker that dies takes no other test's report with it; the controller writes the file.
 """
 
 from __future__ import annotations

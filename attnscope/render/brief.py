@@ -47,7 +47,8 @@ def _leaks(report: Report, room: int) -> list[Text]:
         firsts.setdefault(found[0].code, found)
     if not firsts:
         return []
-    lines, shown = [], 0
+    lines: list[Text] = []
+    shown = 0
     room -= 1  # the last line
     for found in firsts.values():
         told = block(report, [found], WIDTH, LOOK)
@@ -73,7 +74,8 @@ def _unanswered(report: Report, room: int) -> list[Text]:
     reasons = [*missed, *(f"{row.code} {row.name}: {row.reason}" for row in rows)]
     reasons = [each for each in dict.fromkeys(reasons) if each != in_words(report)]
     sign = UNICODE.bad if outcome == "error" else UNICODE.caution
-    shown, lines = 0, []
+    lines: list[Text] = []
+    shown = 0
     for reason in reasons:
         told = hanging(Text(f"{sign} "), LOOK.say(reason), WIDTH)
         if len(lines) + len(told) >= room:
