@@ -48,9 +48,15 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run a marked test once for each backend and each length."""
-    mark = metafunc.definition.get_closest_marker(MARK)
-    if mark is None or FIXTURE not in metafunc.fixturenames or misuse(mark):
+    """Run a marked test once for each backend and each length.
+
+    Raises CollectError for a misused marker: unlike UsageError, xdist's workers can report it.
+    """
+    definition = metafunc.definition
+    if problem := misuse(definition, metafunc.fixturenames):
+        raise pytest.Collector.CollectError(problem)
+    mark = definition.get_closest_marker(MARK)
+    if mark is None:
         return
     named = {"backends": [], "lengths": [], **mark.kwargs}
     backends = [{"backends": (backend,)} for backend in named["backends"]] or [{}]
@@ -59,18 +65,10 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     metafunc.parametrize(FIXTURE, pairs, indirect=True, ids=[_readable(pair) for pair in pairs])
 
 
-def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
-    """Refuse a marker that would change nothing: a test that reads as checked must be.
-
-    Raises pytest.UsageError.
-    """
-    for item in items:
-        for mark in item.iter_markers(MARK):
-            problem = misuse(mark)
-            if not problem and FIXTURE not in getattr(item, "fixturenames", ()):
-                problem = f"the test does not use the fixture {FIXTURE}"
-            if problem:
-                raise pytest.UsageError(f"@pytest.mark.{MARK} of {item.nodeid}: {problem}.")
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Fail marked tests that no hook parametrises, such as unittest's: none may seem checked."""
+    if problem := misuse(item, getattr(item, "fixturenames", ())):
+        pytest.fail(problem, pytrace=False)
 
 
 @pytest.fixture
@@ -97,8 +95,18 @@ def assert_causal(request: pytest.FixtureRequest) -> Callable[..., Report]:
     return judged
 
 
-def misuse(mark: pytest.Mark) -> str:
-    """What is wrong with a marker's arguments, in words; empty when nothing is."""
+def misuse(item: pytest.Item, fixtures: Sequence[str]) -> str:
+    """What is wrong with the markers of a test that uses these fixtures; empty when nothing is."""
+    for mark in item.iter_markers(MARK):
+        problem = _arguments(mark)
+        if not problem and FIXTURE not in fixtures:
+            problem = f"the test does not use the fixture {FIXTURE}"
+        if problem:
+            return f"@pytest.mark.{MARK} of {item.nodeid}: {problem}."
+    return ""
+
+
+def _arguments(mark: pytest.Mark) -> str:
     if mark.args or not mark.kwargs:
         return "it takes backends=[…], lengths=[…] or both, by name"
     for name, values in mark.kwargs.items():

@@ -7,7 +7,7 @@ that a worker that dies takes no other test's report with it; the controller wri
 from __future__ import annotations
 
 import json
-from collections.abc import Generator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -48,18 +48,11 @@ class ReportFile:
         """Record no more."""
         recorders[:] = [each for each in recorders if each is not self._made]
 
-    @pytest.hookimpl(wrapper=True)
-    def pytest_runtest_makereport(
-        self, item: pytest.Item
-    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-        """Send what a test has judged along with its result."""
-        result = yield
-        if self._made:
-            vars(result)[KEY] = self._drained(item.nodeid)
-        return result
-
+    @pytest.hookimpl(tryfirst=True)  # before xdist's worker sends the result
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Keep what a test has judged, here or on a worker."""
+        """Put what a test has judged with its result, and keep what comes here."""
+        if self._made:
+            vars(report)[KEY] = self._drained(report.nodeid)
         if not self.on_worker:
             self._sent += getattr(report, KEY, [])
 
@@ -128,8 +121,11 @@ def written(reports: Sequence[Report], suffix: str) -> str:
 
 
 def exit_code(reports: Sequence[Report]) -> int:
-    """Of all reports together: a leak over an error over nothing checked over clean; 0 for none."""
-    codes = {report.exit_code for report in reports}
+    """Of all reports together: a leak over an error over nothing checked over clean.
+
+    No report at all is nothing checked (3).
+    """
+    codes = {report.exit_code for report in reports} or {3}
     return next((code for code in (1, 2, 3) if code in codes), 0)
 
 
