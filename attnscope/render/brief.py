@@ -5,8 +5,10 @@ from __future__ import annotations
 from rich.text import Text
 
 from attnscope.render.findings import Found, block, remedy, worst
+from attnscope.render.flow import flow
 from attnscope.render.hanging import hanging
-from attnscope.render.headline import in_words, subject
+from attnscope.render.header import facts
+from attnscope.render.headline import sentence, verdict_word
 from attnscope.render.palette import UNICODE, Look, counted
 from attnscope.report import Outcome, Report
 from attnscope.text import fit
@@ -19,7 +21,6 @@ NAME = 60
 """Terminal cells of the longest model name."""
 HEAD, FIX = 3, 2
 """Lines that the verdict and the fix take at most."""
-WORDS: dict[Outcome, str] = {"pass": "PASS", "fail": "LEAK", "error": "ERROR"}
 
 
 def brief(report: Report, lines: int = 12) -> str:
@@ -37,8 +38,8 @@ def brief(report: Report, lines: int = 12) -> str:
 
 def _head(report: Report) -> list[Text]:
     name = fit(LOOK.say(report.model.name), NAME, ELLIPSIS)
-    word = WORDS.get(report.outcome, "COULD NOT CHECK")
-    return hanging(Text(f"{word}  "), f"{name}: {LOOK.say(in_words(report))}", WIDTH)
+    lead = Text(f"{verdict_word(report)}  ")
+    return hanging(lead, f"{name}: {LOOK.say(sentence(report))}", WIDTH)
 
 
 def _leaks(report: Report, room: int) -> list[Text]:
@@ -72,7 +73,7 @@ def _unanswered(report: Report, room: int) -> list[Text]:
     missed = [f"missed: {leak.name} on {leak.backend}" for leak in planted if not leak.caught_by]
     rows = [result for result in report.results if result.outcome == outcome]
     reasons = [*missed, *(f"{row.code} {row.name}: {row.reason}" for row in rows)]
-    reasons = [each for each in dict.fromkeys(reasons) if each != in_words(report)]
+    reasons = [each for each in dict.fromkeys(reasons) if each != sentence(report)]
     sign = UNICODE.bad if outcome == "error" else UNICODE.caution
     lines: list[Text] = []
     shown = 0
@@ -90,7 +91,10 @@ def _unanswered(report: Report, room: int) -> list[Text]:
 
 
 def _passed(report: Report, room: int) -> list[Text]:
-    lines = subject(report, WIDTH, LOOK)
+    told = facts(report.model, LOOK)[1:-1]  # the first line has its name, `backends` its backend
+    if report.backends:
+        told.append(Text(LOOK.say(f"on {', '.join(report.backends)}")))
+    lines = flow(told, " · ", WIDTH)
     for floor in report.floors:
         lines += hanging(Text("floor  "), LOOK.say(floor), WIDTH)
     return _clipped(lines, room)

@@ -19,6 +19,8 @@ COUNTED: dict[Outcome, str] = {
     "skip": "not checked",
     "unpromised": "not promised",
 }
+VERDICTS: dict[Outcome, str] = {"pass": "PASS", "fail": "LEAK", "error": "ERROR"}
+"""The others are no verdict."""
 NAMED = 4
 """Failed checks that the first line names; the rest is counted."""
 
@@ -28,34 +30,35 @@ def headline(report: Report) -> RenderableType:
     return Fitted(lambda width, look: Group(*_draw(report, width, look)))
 
 
-def in_words(report: Report) -> str:
-    """What the first line says after `PASS`, `LEAK`, `ERROR` or `COULD NOT CHECK`; not escaped."""
-    tellers = {"pass": _passed, "fail": _failed, "error": _broken}
-    return tellers.get(report.outcome, _unanswered)(report)
+def verdict_word(report: Report) -> str:
+    """The verdict in a word."""
+    return VERDICTS.get(report.outcome, "COULD NOT CHECK")
 
 
-def subject(report: Report, width: int, look: Look) -> list[Text]:
-    """What was judged and how often it was asked, in lines of at most `width` cells."""
+def sentence(report: Report) -> str:
+    """What the verdict comes from."""
+    told = {"pass": _passed, "fail": _failed, "error": _broken}.get(report.outcome, _unanswered)
+    return told(report)
+
+
+def _draw(report: Report, width: int, look: Look) -> list[Text]:
     separator = look.say(" · ")
     told = facts(report.model, look)[:-1]
     if report.backends:
         told.append(Text(look.say(f"on {', '.join(report.backends)}")))
-    return [*flow(told, separator, width), *flow(_counts(report, look), separator, width)]
-
-
-def _draw(report: Report, width: int, look: Look) -> list[Text]:
-    return [*_verdict(report, width, look), *subject(report, width, look)]
+    lines = [*_verdict(report, width, look), *flow(told, separator, width)]
+    return [*lines, *flow(_counts(report, look), separator, width)]
 
 
 def _verdict(report: Report, width: int, look: Look) -> list[Text]:
-    glyphs = look.glyphs
-    word, style = {
-        "pass": (f"{glyphs.good} PASS", f"bold {GOOD}"),
-        "fail": (" !! LEAK ", FUTURE),
-        "error": (f"{glyphs.bad} ERROR", BAD),
-    }.get(report.outcome, (f"{glyphs.caution} COULD NOT CHECK", f"bold {CAUTION}"))
+    glyphs, word = look.glyphs, verdict_word(report)
+    lead, style = {
+        "pass": (f"{glyphs.good} {word}", f"bold {GOOD}"),
+        "fail": (f" !! {word} ", FUTURE),
+        "error": (f"{glyphs.bad} {word}", BAD),
+    }.get(report.outcome, (f"{glyphs.caution} {word}", f"bold {CAUTION}"))
     tone = BAD if report.outcome == "fail" else style
-    return hanging(Text.assemble((word, style), "  "), look.say(in_words(report)), width, tone)
+    return hanging(Text.assemble((lead, style), "  "), look.say(sentence(report)), width, tone)
 
 
 def _passed(report: Report) -> str:
