@@ -39,6 +39,7 @@ class ReportFile:
         self.on_worker = hasattr(config, "workerinput")
         self.problem = ""
         self._made: list[Report] = []
+        self._outside: list[str] = []
         self._sent: list[str] = []
         if not self.on_worker:
             require_file(self.path, name)
@@ -47,6 +48,10 @@ class ReportFile:
     def pytest_unconfigure(self) -> None:
         """Record no more."""
         recorders[:] = [each for each in recorders if each is not self._made]
+
+    def pytest_collection_finish(self) -> None:
+        """What was judged while modules were imported is no test's."""
+        self._outside += self._drained("")
 
     @pytest.hookimpl(tryfirst=True)  # before xdist's worker sends the result
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -63,7 +68,7 @@ class ReportFile:
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Write the file, or on a worker send home what no test has taken along."""
-        rest = self._drained("")
+        rest = [*self._outside, *self._drained("")]
         if self.on_worker:
             session.config.workeroutput[KEY] = rest  # type: ignore[attr-defined]  # xdist's
             return
@@ -74,7 +79,7 @@ class ReportFile:
             if session.exitstatus in {pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED}:
                 session.exitstatus = pytest.ExitCode.USAGE_ERROR
 
-    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         """Tell why there is no file."""
         if self.problem:
             terminalreporter.write_line(f"ERROR: --attnscope-report: {self.problem}", red=True)
@@ -139,7 +144,9 @@ def require_file(path: Path, name: str) -> None:
         raise pytest.UsageError(
             f"--attnscope-report: {name!r} does not end in {endings} or {FORMS[-1]}."
         )
-    if path.is_dir():
-        raise pytest.UsageError(f"--attnscope-report: {name!r} is a directory.")
-    if not path.parent.is_dir():
-        raise pytest.UsageError(f"--attnscope-report: {name!r} has no directory to be written to.")
+    from attnscope.cli.output import require_place
+
+    try:
+        require_place(path)
+    except OutputError as error:
+        raise pytest.UsageError(f"--attnscope-report: {error.message}") from None

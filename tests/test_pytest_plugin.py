@@ -281,6 +281,12 @@ def test_what_was_judged_before_any_test_is_written_too(
         "--attnscope-report=judged.json",
     ).assert_outcomes(errors=1)
     assert names(pytester.path) == [("tiny", "fail")]
+    session(
+        "from attnscope.testing import assert_causal\nassert_causal('passing')\n"
+        "def test_one():\n    pass\n",
+        "--attnscope-report=judged.json",
+    ).assert_outcomes(passed=1)
+    assert names(pytester.path) == [("tiny", "pass")]
 
 
 def test_a_session_that_judged_nothing_writes_an_empty_list(
@@ -293,9 +299,12 @@ def test_a_session_that_judged_nothing_writes_an_empty_list(
 
 
 def test_workers_send_their_reports_home(process: Session, pytester: pytest.Pytester) -> None:
-    result = process(USER, *XDIST, "--attnscope-report", "judged.json")
+    """Those of their tests, and what each of the two judged when it imported the module."""
+    result = process(USER + "\nimported('pass')\n", *XDIST, "--attnscope-report", "judged.json")
     result.assert_outcomes(passed=2, failed=2)
     assert names(pytester.path) == [
+        ("demo", "pass"),
+        ("demo", "pass"),
         ("demo in test_user.py::test_fixture", "pass"),
         ("demo in test_user.py::test_import", "fail"),
         ("demo in test_user.py::test_twice", "pass"),
@@ -331,10 +340,13 @@ def test_a_misused_marker_is_told_by_workers_too(process: Session) -> None:
 @pytest.mark.parametrize(
     ("file", "words"),
     [
-        ("missing/judged.json", "'missing/judged.json' has no directory to be written to."),
+        (
+            "missing/judged.json",
+            "*missing/judged.json' cannot be written: no such file or directory.",
+        ),
         ("judged.txt", "'judged.txt' does not end in .json, .xml, .sarif, .md or .html."),
         ("judged", "'judged' does not end in *"),
-        ("place.json", "'place.json' is a directory."),
+        ("place.json", "*place.json' cannot be written: is a directory."),
     ],
 )
 def test_a_bad_file_is_told_at_the_start(
