@@ -41,7 +41,8 @@ def pytest_configure(config: pytest.Config) -> None:
     Raises pytest.UsageError when the file cannot be written.
     """
     config.addinivalue_line("markers", USAGE)
-    if name := config.getoption("attnscope_report"):
+    name = config.getoption("attnscope_report")
+    if name is not None:
         from attnscope.pytest_report import ReportFile
 
         config.pluginmanager.register(ReportFile(config, name), "attnscope-report")
