@@ -147,6 +147,11 @@ class Report:
         failed = (result for result in self.results if result.outcome == "fail")
         return tuple((result, finding) for result in failed for finding in result.findings)
 
+    def __str__(self) -> str:
+        from attnscope.render.brief import brief
+
+        return brief(self)
+
     def raise_for_leaks(self) -> None:
         """Nothing for a pass.
 
