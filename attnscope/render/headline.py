@@ -18,7 +18,10 @@ COUNTED: dict[Outcome, str] = {
     "error": "broke the checker",
     "skip": "not checked",
     "unpromised": "not promised",
+    "accepted": "accepted",
 }
+VERDICTS: dict[Outcome, str] = {"pass": "PASS", "fail": "LEAK", "error": "ERROR"}
+"""The others are no verdict."""
 NAMED = 4
 """Failed checks that the first line names; the rest is counted."""
 
@@ -26,6 +29,17 @@ NAMED = 4
 def headline(report: Report) -> RenderableType:
     """Verdict, model, counts."""
     return Fitted(lambda width, look: Group(*_draw(report, width, look)))
+
+
+def verdict_word(report: Report) -> str:
+    """The verdict in a word."""
+    return VERDICTS.get(report.outcome, "COULD NOT CHECK")
+
+
+def sentence(report: Report) -> str:
+    """What the verdict comes from."""
+    told = {"pass": _passed, "fail": _failed, "error": _broken}.get(report.outcome, _unanswered)
+    return told(report)
 
 
 def _draw(report: Report, width: int, look: Look) -> list[Text]:
@@ -38,23 +52,23 @@ def _draw(report: Report, width: int, look: Look) -> list[Text]:
 
 
 def _verdict(report: Report, width: int, look: Look) -> list[Text]:
-    glyphs = look.glyphs
-    word, style, words = {
-        "pass": (f"{glyphs.good} PASS", f"bold {GOOD}", _passed(report)),
-        "fail": (" !! LEAK ", FUTURE, _failed(report)),
-        "error": (f"{glyphs.bad} ERROR", BAD, _broken(report)),
-    }.get(
-        report.outcome,
-        (f"{glyphs.caution} COULD NOT CHECK", f"bold {CAUTION}", _unanswered(report)),
-    )
+    glyphs, word = look.glyphs, verdict_word(report)
+    lead, style = {
+        "pass": (f"{glyphs.good} {word}", f"bold {GOOD}"),
+        "fail": (f" !! {word} ", FUTURE),
+        "error": (f"{glyphs.bad} {word}", BAD),
+    }.get(report.outcome, (f"{glyphs.caution} {word}", f"bold {CAUTION}"))
     tone = BAD if report.outcome == "fail" else style
-    return hanging(Text.assemble((word, style), "  "), look.say(words), width, tone)
+    return hanging(Text.assemble((lead, style), "  "), look.say(sentence(report)), width, tone)
 
 
 def _passed(report: Report) -> str:
     asked = {result.family for result in report.results if result.outcome == "pass"}
     held = "no token sees what it must not see"
     words = held if "influence" in asked else "every check that was asked held"
+    accepted = sum(result.outcome == "accepted" for result in report.results)
+    if accepted:
+        words = f"nothing beyond {counted(accepted, 'accepted result')}"
     if report.swapped is not None and report.swapped < len(report.labels):
         words += f", as far as a sample of {report.swapped} of {len(report.labels)} positions tells"
     skipped = sum(result.outcome == "skip" for result in report.results)
