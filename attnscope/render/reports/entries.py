@@ -11,7 +11,8 @@ from attnscope.records.census import Census, Found, Row, State
 from attnscope.render.census_rows import WORDS
 from attnscope.render.header import count
 from attnscope.render.headline import sentence, verdict_word
-from attnscope.report import CheckResult, Finding, Outcome, Report
+from attnscope.render.remarks import caught, cost, planted
+from attnscope.report import CheckResult, Finding, Outcome, Proven, Report
 
 NAMES = {check.code: check.name for check in CHECKS}
 FIXES = {check.code: check.sections().get("How to fix", "") for check in CHECKS}
@@ -43,6 +44,12 @@ class Entry:
     """The tokens that were read."""
     seconds: float = 0.0
     """Wall time."""
+    remarks: tuple[tuple[str, str], ...] = ()
+    """What else has to be said: a word and a sentence each."""
+    reproducer: str = ""
+    """A script that shows the worst finding; or empty."""
+    beside_the_point: bool = False
+    """True for a row for which there is nothing to judge: no verdict, and nothing amiss."""
 
 
 def of_reports(reports: Iterable[Report]) -> tuple[Entry, ...]:
@@ -57,6 +64,8 @@ def of_reports(reports: Iterable[Report]) -> tuple[Entry, ...]:
             results=report.results,
             labels=report.labels,
             seconds=report.seconds,
+            remarks=tuple(_remarks(report)),
+            reproducer=report.reproducer,
         )
         for report in reports
     )
@@ -76,9 +85,31 @@ def of_census(census: Census) -> tuple[Entry, ...]:
             facts=(("architecture", row.architecture), ("backends", ", ".join(row.backends))),
             results=tuple(_results(row)),
             seconds=row.seconds,
+            beside_the_point=row.state == "not applicable",
         )
         for row in census.rows
     )
+
+
+def _remarks(report: Report) -> Iterator[tuple[str, str]]:
+    told = {
+        "may see": report.declared,
+        "floor": report.floors,
+        "proven": () if report.proven is None else tuple(_proven(report.proven)),
+        "fixed": report.fixed,
+        "note": report.notes,
+        "cost": (cost(report),),
+    }
+    return ((name, words) for name, listed in told.items() for words in listed)
+
+
+def _proven(proven: Proven) -> Iterator[str]:
+    yield caught(proven)
+    for leak in proven.planted:
+        if not leak.caught_by:
+            yield f"MISSED: {planted(leak)}"
+        elif not leak.located:
+            yield f"caught, but not located: {planted(leak)}"
 
 
 def _facts(report: Report) -> tuple[tuple[str, str], ...]:

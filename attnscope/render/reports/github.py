@@ -18,7 +18,11 @@ def github(entries: Sequence[Entry]) -> str:
     lines = [f"attnscope: {_plain(f'{each.word}: {each.model}: {each.words}')}" for each in entries]
     errors = [_defect(defect) for defect in everywhere(entries, "fail")]
     errors += [each for entry in entries for each in _broken(entry)]
-    warnings = [_unchecked(entry) for entry in entries if entry.outcome == "skip"]
+    warnings = [
+        (f"attnscope: {entry.model}", escape(f"{entry.word}: {entry.words}"))
+        for entry in entries
+        if entry.outcome == "skip" and not entry.beside_the_point
+    ]
     lines += _capped("error", errors)
     lines += _capped("warning", warnings)
     lines += _capped("notice", [each for entry in entries for each in _quiet(entry)])
@@ -43,10 +47,6 @@ def _broken(entry: Entry) -> Iterator[tuple[str, str]]:
         yield title, escape(f"the checker itself failed in {codes}: {reason}")
 
 
-def _unchecked(entry: Entry) -> tuple[str, str]:
-    return f"attnscope: {entry.model}", escape(f"{entry.word}: {entry.words}")
-
-
 def _quiet(entry: Entry) -> Iterator[tuple[str, str]]:
     """One line for what was not checked where there is a verdict, and one for what is accepted."""
     title = f"attnscope: {entry.model}"
@@ -67,7 +67,7 @@ def _capped(level: str, annotations: Sequence[tuple[str, str]]) -> Iterator[str]
         yield f"::{level} title={_property(title)}::{_data(message)}"
     more = len(annotations) - len(kept)
     if more:
-        yield f"::{level} title=attnscope::and {more:,} more; the job summary lists them"
+        yield f"::{level} title=attnscope::and {more:,} more"
 
 
 def _data(words: str) -> str:

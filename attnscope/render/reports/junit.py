@@ -78,7 +78,7 @@ def _verdict(suite: Element, entry: Entry) -> None:
         return
     words = escape(f"{entry.word}: {entry.words}")
     case = _named(suite, entry, "verdict")
-    kind = "skipped" if entry.word == "not applicable" else "error"
+    kind = "skipped" if entry.beside_the_point else "error"
     SubElement(case, kind, type="no verdict", message=words)
 
 

@@ -36,8 +36,8 @@ class Anchor:
     """From 1."""
 
 
-def sarif(entries: Sequence[Entry], anchor: Anchor | None = None, exit_code: int = 0) -> str:
-    """The log, with one run of all models."""
+def sarif(entries: Sequence[Entry], anchor: Anchor | None = None, exit_code: int | None = None) -> str:
+    """The log, with one run of all models; `exit_code` is what the command returns."""
     anchor = anchor or Anchor()
     found = [*everywhere(entries, "fail"), *everywhere(entries, "accepted")]
     rules = _rules(found)
@@ -54,10 +54,10 @@ def sarif(entries: Sequence[Entry], anchor: Anchor | None = None, exit_code: int
         "invocations": [
             {
                 "executionSuccessful": all(entry.outcome != "error" for entry in entries),
-                "exitCode": exit_code,
                 "toolExecutionNotifications": [
                     notification for entry in entries for notification in _notifications(entry)
                 ],
+                **({} if exit_code is None else {"exitCode": exit_code}),
             }
         ],
         "columnKind": "unicodeCodePoints",
@@ -116,7 +116,8 @@ def _result(defect: Defect, anchor: Anchor, places: dict[str, int]) -> dict[str,
 def _message(defect: Defect) -> str:
     place = ", ".join(filter(None, (defect.seen, defect.size, *defect.place, defect.others)))
     words = f"{defect.entry.model}: {defect.finding.message} ({place})"
-    return _text(f"{words} {defect.result.fix}".rstrip())
+    fix = f" Fix: {defect.result.fix}" if defect.result.fix else ""
+    return _text(words + fix)
 
 
 def _location(defect: Defect, anchor: Anchor) -> dict[str, Any]:
@@ -153,7 +154,8 @@ def _properties(defect: Defect) -> dict[str, Any]:
 def _notifications(entry: Entry) -> Iterator[dict[str, Any]]:
     """What is no result: no verdict, the checker's own failures, and what was not checked."""
     if entry.outcome not in {"pass", "fail"}:
-        level = "error" if entry.outcome == "error" else "warning"
+        level = "note" if entry.beside_the_point else "warning"
+        level = "error" if entry.outcome == "error" else level
         yield _notification(level, f"{entry.model}: {entry.word}: {entry.words}")
     levels: dict[Outcome, str] = {"error": "error", "skip": "note"}
     for outcome, level in levels.items():
