@@ -147,6 +147,12 @@ class Report:
         failed = (result for result in self.results if result.outcome == "fail")
         return tuple((result, finding) for result in failed for finding in result.findings)
 
+    def _repr_html_(self) -> str:
+        """The verdict as notebooks show it."""
+        from attnscope.render.reports.html import html_fragment
+
+        return html_fragment(self)
+
     def raise_for_leaks(self) -> None:
         """Nothing for a pass.
 

@@ -81,7 +81,7 @@ def of_census(census: Census) -> tuple[Entry, ...]:
             model=row.key,
             outcome=OUTCOMES.get(row.state, "skip"),
             word=WORDS[row.state],
-            words=row.reason or f"{WORDS[row.state]} on {', '.join(row.backends) or 'no backend'}",
+            words=_words(row),
             facts=(("architecture", row.architecture), ("backends", ", ".join(row.backends))),
             results=tuple(_results(row)),
             seconds=row.seconds,
@@ -89,6 +89,12 @@ def of_census(census: Census) -> tuple[Entry, ...]:
         )
         for row in census.rows
     )
+
+
+def _words(row: Row) -> str:
+    codes = dict.fromkeys(one.code for one in row.findings)
+    where = f"on {', '.join(row.backends) or 'no backend'}"
+    return row.reason or f"{', '.join(codes) or 'nothing found'} {where}"
 
 
 def _remarks(report: Report) -> Iterator[tuple[str, str]]:

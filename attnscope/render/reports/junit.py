@@ -83,9 +83,7 @@ def _verdict(suite: Element, entry: Entry) -> None:
 
 
 def _named(suite: Element, entry: Entry, name: str) -> Element:
-    return SubElement(
-        suite, "testcase", classname=escape(entry.model), name=escape(name), time="0"
-    )
+    return SubElement(suite, "testcase", classname=escape(entry.model), name=escape(name), time="0")
 
 
 def _findings(entry: Entry, result: CheckResult) -> Iterator[str]:

@@ -13,7 +13,6 @@ from math import isfinite
 from typing import Any
 from urllib.parse import quote
 
-from attnscope import __version__
 from attnscope.checks import CHECKS, Check
 from attnscope.checks.base import HEADINGS
 from attnscope.render.reports.entries import Entry
@@ -27,43 +26,41 @@ FINGERPRINT = "attnscope/v1"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Anchor:
-    """The place in the repository at which all results are shown."""
+class Run:
+    """What a log says of the run that made it, and where it shows the results."""
 
     file: str = "pyproject.toml"
-    """Relative to the repository's root, with forward slashes."""
+    """Of the repository, relative to its root, with forward slashes: all results stand there."""
     line: int = 1
-    """From 1."""
+    """In that file, from 1."""
+    version: str = ""
+    """Of attnscope; empty where it does not matter."""
+    exit_code: int = 0
+    """What the command returns."""
 
 
-def sarif(entries: Sequence[Entry], anchor: Anchor | None = None, exit_code: int | None = None) -> str:
-    """The log, with one run of all models; `exit_code` is what the command returns."""
-    anchor = anchor or Anchor()
+def sarif(entries: Sequence[Entry], run: Run | None = None) -> str:
+    """The log, with one run of all models."""
+    run = run or Run()
     found = [*everywhere(entries, "fail"), *everywhere(entries, "accepted")]
     rules = _rules(found)
     places = {rule["id"]: place for place, rule in enumerate(rules)}
-    run = {
-        "tool": {
-            "driver": {
-                "name": "attnscope",
-                "version": __version__,
-                "semanticVersion": __version__,
-                "rules": rules,
-            }
-        },
+    version = {"version": run.version} if run.version else {}
+    data = {
+        "tool": {"driver": {"name": "attnscope", **version, "rules": rules}},
         "invocations": [
             {
+                "exitCode": run.exit_code,
                 "executionSuccessful": all(entry.outcome != "error" for entry in entries),
                 "toolExecutionNotifications": [
                     notification for entry in entries for notification in _notifications(entry)
                 ],
-                **({} if exit_code is None else {"exitCode": exit_code}),
             }
         ],
         "columnKind": "unicodeCodePoints",
-        "results": [_result(defect, anchor, places) for defect in found],
+        "results": [_result(defect, run, places) for defect in found],
     }
-    log = {"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}
+    log = {"$schema": SCHEMA, "version": "2.1.0", "runs": [data]}
     return json.dumps(log, allow_nan=False, indent=1, ensure_ascii=False) + "\n"
 
 
@@ -95,7 +92,7 @@ def _rule(check: type[Check]) -> dict[str, Any]:
     }
 
 
-def _result(defect: Defect, anchor: Anchor, places: dict[str, int]) -> dict[str, Any]:
+def _result(defect: Defect, run: Run, places: dict[str, int]) -> dict[str, Any]:
     result = defect.result
     code = escape(result.code)
     data: dict[str, Any] = {
@@ -103,7 +100,7 @@ def _result(defect: Defect, anchor: Anchor, places: dict[str, int]) -> dict[str,
         "ruleIndex": places[code],
         "level": "error",
         "message": {"text": _message(defect)},
-        "locations": [_location(defect, anchor)],
+        "locations": [_location(defect, run)],
         "partialFingerprints": {FINGERPRINT: defect.fingerprint},
         "properties": _properties(defect),
     }
@@ -120,18 +117,16 @@ def _message(defect: Defect) -> str:
     return _text(words + fix)
 
 
-def _location(defect: Defect, anchor: Anchor) -> dict[str, Any]:
+def _location(defect: Defect, run: Run) -> dict[str, Any]:
     place: dict[str, Any] = {
         "physicalLocation": {
-            "artifactLocation": {"uri": quote(anchor.file), "uriBaseId": "%SRCROOT%"},
-            "region": {"startLine": anchor.line},
+            "artifactLocation": {"uri": quote(run.file), "uriBaseId": "%SRCROOT%"},
+            "region": {"startLine": run.line},
         }
     }
     if module := escape(defect.finding.module):
         name = module.rpartition(".")[2] or module
-        place["logicalLocations"] = [
-            {"name": name, "fullyQualifiedName": module, "kind": "module"}
-        ]
+        place["logicalLocations"] = [{"name": name, "fullyQualifiedName": module, "kind": "module"}]
     return place
 
 
