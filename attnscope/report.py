@@ -6,6 +6,7 @@ No tensor and no model gets here: a report can be kept, compared and printed any
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -170,6 +171,12 @@ class Report:
             raise UncheckedError(f"{self.model.name} could not be checked: {reason}".rstrip(": "))
 
 
+def exit_code(reports: Iterable[Report]) -> int:
+    """Of several verdicts: a finding over an error over nothing checked over a pass."""
+    codes = {report.exit_code for report in reports}
+    return next((code for code in (FOUND, BROKEN, NOTHING_CHECKED, PASSED) if code in codes), 3)
+
+
 def fingerprint(model: str, result: CheckResult, finding: Finding) -> str:
     """32 hexadecimal digits that stay the same while a defect does.
 
@@ -177,4 +184,4 @@ def fingerprint(model: str, result: CheckResult, finding: Finding) -> str:
     which change with seeds and versions.
     """
     parts = (model, result.code, result.condition, result.backend, finding.module)
-    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
+    return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogatepass")).hexdigest()[:32]

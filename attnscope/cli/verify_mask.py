@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -80,7 +80,7 @@ def verify_mask(  # noqa: PLR0913, PLR0917 (a command's parameters are its optio
     }
     with _verdict_or_error():
         found = _judge(loading, asked, text)
-    code = _deliver(found, planned)
+    code = _deliver((found,), planned)
     if reproducer is not None:
         _reproduce(found, reproducer)
     return code
@@ -121,15 +121,21 @@ def _verdict_or_error() -> Iterator[None]:
         ) from error
 
 
-def _deliver(report: Report, planned: reports.Plan) -> Verdict:
-    from attnscope.render.report_json import report_json
+def _deliver(found: Sequence[Report], planned: reports.Plan) -> Verdict:
+    from rich.console import Group
+
+    from attnscope.render.report_json import reports_json
     from attnscope.render.reports import of_reports
     from attnscope.render.verdict import verdict
+    from attnscope.report import exit_code
 
-    title = f"attnscope verify-mask {report.model.name}"
-    answer = Answer(title=title, page=lambda: verdict(report), data=lambda: report_json(report))
-    made = reports.texts(of_reports([report]), planned, title, report.exit_code)
-    return reports.settle(planned, answer, made, report.exit_code)
+    title = f"attnscope verify-mask {', '.join(each.model.name for each in found)}"
+    code = exit_code(found)
+    answer = Answer(
+        title=title, page=lambda: Group(*map(verdict, found)), data=lambda: reports_json(found)
+    )
+    made = reports.texts(of_reports(found), planned, title, code)
+    return reports.settle(planned, answer, made, code)
 
 
 def _reproduce(report: Report, path: Path) -> None:

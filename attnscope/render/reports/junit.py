@@ -31,7 +31,7 @@ def junit(entries: Sequence[Entry]) -> str:
         _suite(root, entry)
     for name in ("tests", "failures", "errors"):
         root.set(name, str(sum(int(suite.get(name, "0")) for suite in root)))
-    root.set("time", _seconds(sum(float(suite.get("time", "0")) for suite in root)))
+    root.set("time", _seconds(sum((float(suite.get("time", "0")) for suite in root), 0.0)))
     indent(root)
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + tostring(root, encoding="unicode") + "\n"
 
