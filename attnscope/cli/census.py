@@ -15,7 +15,7 @@ import typer
 from attnscope.cli import options, reports
 from attnscope.cli.exit import Verdict
 from attnscope.cli.lists import ALL, parse_backends, require_one
-from attnscope.cli.output import Answer, require_place
+from attnscope.cli.output import Answer
 from attnscope.cli.progress import working
 from attnscope.errors import SelectionError
 
@@ -99,9 +99,7 @@ def census(  # noqa: PLR0913, PLR0917 (a command's parameters are its options)
     width: options.Width = None,
 ) -> int:
     """Judge every causal language model that transformers registers, shrunken, one row a type."""
-    planned = reports.plan(form, output, width, report, sarif_anchor)
-    if resume is not None:
-        require_place(resume)
+    planned = reports.plan(form, output, width, report, sarif_anchor, (resume,))
     require_one({"--resume": resume, "--from": saved})
     if limit is not None and not isfinite(limit):
         raise SelectionError(

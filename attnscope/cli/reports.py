@@ -118,16 +118,17 @@ def plan(
     width: int | None,
     reports: Sequence[str] | None = None,
     anchor: str = ANCHOR,
+    others: Sequence[Path | None] = (),
 ) -> Plan:
-    """Read the options, and see that everything has a place.
+    """Read the options, and see that everything has a place; so do `others` of the command.
 
     Raises SelectionError for what is not understood, OutputError for what cannot be written.
     """
     files = tuple(map(_file, reports or ()))
-    places = [path for path in (output, *(path for _, path in files)) if path is not None]
+    places = [path for path in (output, *(path for _, path in files), *others) if path is not None]
     for number, path in enumerate(places):
         if os.path.realpath(path) in map(os.path.realpath, places[:number]):
-            raise SelectionError(f"{str(path)!r} is named twice.", "Give each report its own file.")
+            raise SelectionError(f"{str(path)!r} is named twice.", "Give each its own file.")
         require_place(path)
     named = os.environ.get(SUMMARY)
     to_github = Form.github in {form, *(each for each, _ in files)}

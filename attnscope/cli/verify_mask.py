@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from attnscope.cli import options, reports
 from attnscope.cli.exit import Verdict
 from attnscope.cli.lists import ALL, parse_backends, parse_words, require_length
-from attnscope.cli.output import Answer, require_place, write
+from attnscope.cli.output import Answer, write
 from attnscope.cli.progress import working
 from attnscope.cli.prompt import parse_ids, read_prompt
 from attnscope.cli.streams import say
@@ -48,9 +48,7 @@ def verify_mask(  # noqa: PLR0913, PLR0917 (a command's parameters are its optio
     width: options.Width = None,
 ) -> int:
     """Prove that no token sees what it must not: masks, influence, padding, caches, backends."""
-    planned = reports.plan(form, output, width, report, sarif_anchor)
-    if reproducer is not None:
-        require_place(reproducer)
+    planned = reports.plan(form, output, width, report, sarif_anchor, (reproducer,))
     backends = parse_backends(backend)
     selected, ignored = parse_words(select, "--select"), parse_words(ignore, "--ignore")
     require_length(length, prompt, ids)

@@ -20,17 +20,6 @@ EVIL = (
 )
 
 
-def accepted() -> Report:
-    """A pass that holds because a finding is accepted, and one accepted finding that is gone."""
-    result = reports.make_result(
-        condition="left padding", outcome="accepted", reason="known since May, see the tracker",
-        findings=(reports.make_finding(), reports.make_finding(query=0)),
-    )  # fmt: skip
-    return reports.make_report(
-        results=(reports.make_result(), result), fixed=("ATN401 cache-drift no longer occurs.",)
-    )
-
-
 def evil(number: int) -> Report:
     """A verdict in which every field that holds words holds hostile ones."""
     words = EVIL[number]
@@ -60,10 +49,9 @@ def census() -> Census:
     )  # fmt: skip
 
 
-EVERY = {name: make for name, make in (*reports.ALL.items(), ("accepted", accepted))}
-
-
 def entries() -> tuple[Entry, ...]:
     """Of everything at once: several models, hostile ones, and a census."""
-    listed = [make() for make in EVERY.values()] + [evil(number) for number in range(len(EVIL))]
+    listed = [make() for make in reports.ALL.values()] + [
+        evil(number) for number in range(len(EVIL))
+    ]
     return (*of_reports(listed), *of_census(census()))

@@ -31,7 +31,7 @@ def test_a_pass_annotates_nothing_and_a_partial_one_says_so() -> None:
     assert commands(github(of_reports([reports.passing()]))) == []
     ((level, _, words),) = commands(github(of_reports([reports.partly()])))
     assert (level, words) == ("notice", "1 of 2 results unchecked: there is no GPU")
-    ((level, _, words),) = commands(github(of_reports([entries.accepted()])))
+    ((level, _, words),) = commands(github(of_reports([reports.accepted()])))
     assert (level, words) == ("notice", "1 result accepted by the baseline")
 
 

@@ -50,7 +50,7 @@ class Reader(HTMLParser):
 
 
 def pages() -> dict[str, str]:
-    made = {name: html_page(of_reports([make()]), name) for name, make in entries.EVERY.items()}
+    made = {name: html_page(of_reports([make()]), name) for name, make in reports.ALL.items()}
     for number in range(len(entries.EVIL)):
         made[f"evil {number}"] = html_page(of_reports([entries.evil(number)]), entries.EVIL[number])
         made[f"fragment {number}"] = html_fragment(entries.evil(number))
@@ -87,7 +87,7 @@ def test_what_a_leak_says() -> None:
 
 
 def test_neutral_outcomes() -> None:
-    text = "".join(Reader(html_fragment(entries.accepted())).words)
+    text = "".join(Reader(html_fragment(reports.accepted())).words)
     for words in ("✓ PASS", "– 1 accepted", "known since May", "no longer occurs"):
         assert words in text
     text = "".join(Reader(html_fragment(reports.missed())).words)

@@ -23,7 +23,7 @@ def schema() -> xmlschema.XMLSchema:
 
 
 def suites(name: str) -> list[Element]:
-    return fromstring(junit(of_reports([entries.EVERY[name]()]))).findall("testsuite")
+    return fromstring(junit(of_reports([reports.ALL[name]()]))).findall("testsuite")
 
 
 def told(suite: Element, kind: str) -> list[str]:

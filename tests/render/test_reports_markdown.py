@@ -13,8 +13,8 @@ from attnscope.render.reports.markdown import LISTED, code, markdown, plain
 from tests.render import entries, reports
 
 PARSER = MarkdownIt("commonmark").enable("table").enable("strikethrough")
-HOSTILE = [*entries.EVIL, "`", "``", " x ", "a`", "\\", "|", "# h", "- l", "1. n", "> q", "_e_",
-           "@everyone", "![i](x)", "<https://evil.example>", "[x]: http://evil.example"]  # fmt: skip
+HOSTILE = [*entries.EVIL, "`", "``", " x ", "a`", "\\", "|", "# h", "- l", "1. n", "> q",
+           "_e_", "@everyone", "![i](x)", "<https://evil.example>", "[x]: http://x.example"]  # fmt: skip
 
 
 def inside(text: str) -> list[Token]:
@@ -66,8 +66,8 @@ def test_a_leak() -> None:
 
 
 def test_outcomes_that_are_no_finding() -> None:
-    assert "Accepted by the baseline" in markdown(of_reports([entries.accepted()]))
-    accepted = markdown(of_reports([entries.accepted()]))
+    assert "Accepted by the baseline" in markdown(of_reports([reports.accepted()]))
+    accepted = markdown(of_reports([reports.accepted()]))
     assert "known since May" in accepted
     assert "**fixed**: ATN401 cache-drift no longer occurs." in accepted
     assert "## ✅ PASS" in accepted

@@ -90,7 +90,7 @@ def test_two_modules_of_one_result_are_two_results() -> None:
 
 
 def test_an_accepted_finding_is_suppressed() -> None:
-    (result,) = log(entries.accepted())["results"]
+    (result,) = log(reports.accepted())["results"]
     assert result["suppressions"] == [
         {"kind": "external", "justification": "known since May, see the tracker"}
     ]
@@ -106,7 +106,7 @@ def test_an_accepted_finding_is_suppressed() -> None:
     ],
 )
 def test_what_is_no_finding_is_no_result(name: str, successful: bool, levels: set[str]) -> None:
-    run = log(entries.EVERY[name]())
+    run = log(reports.ALL[name]())
     assert run["results"] == []
     (invocation,) = run["invocations"]
     assert invocation["executionSuccessful"] is successful
