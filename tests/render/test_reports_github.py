@@ -70,3 +70,16 @@ def test_rows_of_a_census() -> None:
     found = commands(github(of_census(entries.census())))
     levels = [level for level, _, _ in found]
     assert levels == ["error", "error", "warning"]
+
+
+def test_one_annotation_for_what_one_check_finds_in_one_module() -> None:
+    made = [
+        reports.make_result(outcome="fail", condition=condition, backend=backend,
+                            findings=(reports.make_finding(),))
+        for condition in ("plain", "left padding", "right padding")
+        for backend in ("eager", "sdpa")
+    ]  # fmt: skip
+    ((_, _, words),) = commands(
+        github(of_reports([reports.make_report(outcome="fail", results=tuple(made))]))
+    )
+    assert "%0Aalso in plain on sdpa; left padding · right padding on eager, sdpa" in words

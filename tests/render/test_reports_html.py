@@ -80,8 +80,9 @@ def test_what_a_leak_says() -> None:
     for words in (
         "verify tiny", "✗ LEAK tiny", "2 of 5 checks failed", "ATN301 future-influence",
         "query 1 (cat) → key 3 (on) · measured 0.312, limit 0 · left padding · on sdpa",
+        "layer 2 · head 3 · in model.layers.2.self_attn · and 1 more finding here",
         "in model.layers.2.self_attn", "Fix: Combine the padding mask", "print('leak')",
-        "602 forwards", "and 1 more finding here", "layer 0: causal",
+        "602 forwards", "layer 0: causal",
     ):  # fmt: skip
         assert words in text
 

@@ -13,8 +13,10 @@ from attnscope.render.reports.markdown import LISTED, code, markdown, plain
 from tests.render import entries, reports
 
 PARSER = MarkdownIt("commonmark").enable("table").enable("strikethrough")
-HOSTILE = [*entries.EVIL, "`", "``", " x ", "a`", "\\", "|", "# h", "- l", "1. n", "> q",
-           "_e_", "@everyone", "![i](x)", "<https://evil.example>", "[x]: http://x.example"]  # fmt: skip
+HOSTILE = [
+    *entries.EVIL, "`", "``", " x ", "a`", "\\", "|", "# h", "- l", "1. n", "> q", "_e_",
+    "@everyone", "![i](x)", "<https://evil.example>", "[x]: http://evil.example",
+]  # fmt: skip
 
 
 def inside(text: str) -> list[Token]:

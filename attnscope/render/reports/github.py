@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from attnscope.render.palette import counted
 from attnscope.render.reports.entries import Entry
-from attnscope.render.reports.groups import Defect, ended, everywhere, reasons
+from attnscope.render.reports.groups import Alike, alike, ended, everywhere, reasons
 from attnscope.text import escape
 
 SHOWN = 10
@@ -16,7 +16,7 @@ SHOWN = 10
 def github(entries: Sequence[Entry]) -> str:
     """A line of the log for each model's verdict, and an annotation for what has to be seen."""
     lines = [f"attnscope: {_plain(f'{each.word}: {each.model}: {each.words}')}" for each in entries]
-    errors = [_defect(defect) for defect in everywhere(entries, "fail")]
+    errors = [_defect(each) for each in alike(everywhere(entries, "fail"))]
     errors += [each for entry in entries for each in _broken(entry)]
     warnings = [
         (f"attnscope: {entry.model}", escape(f"{entry.word}: {entry.words}"))
@@ -29,9 +29,10 @@ def github(entries: Sequence[Entry]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _defect(defect: Defect) -> tuple[str, str]:
+def _defect(found: Alike) -> tuple[str, str]:
+    defect = found.worst
     place = ", ".join(filter(None, (defect.seen, defect.size, *defect.place, defect.others)))
-    told = [escape(defect.finding.message), escape(place)]
+    told = [escape(each) for each in (defect.finding.message, place, found.also) if each]
     if defect.result.fix:
         told.append(escape(f"Fix: {defect.result.fix}"))
     return f"{defect.title} ({defect.entry.model})", "\n".join(told)

@@ -67,6 +67,43 @@ class Defect:
         return f"measured {self.finding.measured:.3g}, limit {self.finding.limit:.3g}"
 
 
+@dataclass(frozen=True, slots=True)
+class Alike:
+    """What one check found in one module of a model, wherever it was asked: for people."""
+
+    worst: Defect
+    """It speaks for the others."""
+    others: tuple[Defect, ...]
+    """In other conditions and on other backends."""
+
+    @property
+    def also(self) -> str:
+        """Where else: `also in left padding · right padding on eager, sdpa`; empty if nowhere."""
+        backends: dict[str, list[str]] = {}
+        for defect in self.others:
+            listed = backends.setdefault(defect.result.condition or "plain", [])
+            if defect.result.backend not in listed:
+                listed.append(defect.result.backend)
+        conditions: dict[str, list[str]] = {}
+        for condition, listed in backends.items():
+            conditions.setdefault(", ".join(filter(None, listed)), []).append(condition)
+        told = (
+            " · ".join(listed) + (f" on {names}" if names else "")
+            for names, listed in conditions.items()
+        )
+        return f"also in {'; '.join(told)}" if self.others else ""
+
+
+def alike(found: Iterable[Defect]) -> list[Alike]:
+    """Those of one check in one module together, in the order of their first."""
+    together: dict[tuple[int, str, str, str], list[Defect]] = {}
+    for defect in found:
+        result = defect.result
+        key = (id(defect.entry), result.code, result.name, defect.finding.module)
+        together.setdefault(key, []).append(defect)
+    return [Alike(each[0], tuple(each[1:])) for each in together.values()]
+
+
 def defects(entry: Entry, results: Iterable[CheckResult]) -> list[Defect]:
     """The findings of some results of a model, one a fingerprint, the worst first."""
     together: dict[str, list[tuple[CheckResult, Finding]]] = {}

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from attnscope.render.outcomes import ORDER, WORDS
 from attnscope.render.palette import counted
 from attnscope.render.reports.entries import Entry, of_reports
-from attnscope.render.reports.groups import Defect, defects, ended
+from attnscope.render.reports.groups import Alike, alike, defects, ended
 from attnscope.render.reports.style import PAGE, STYLE
 from attnscope.report import CheckResult, Outcome, Report
 from attnscope.text import escape
@@ -103,24 +103,25 @@ def _counts(entry: Entry) -> str:
 
 
 def _findings(entry: Entry) -> str:
-    found = defects(entry, ended(entry, "fail"))
-    cards = "".join(_finding(defect) for defect in found[:LISTED])
+    found = alike(defects(entry, ended(entry, "fail")))
+    cards = "".join(_finding(each) for each in found[:LISTED])
     more = len(found) - LISTED
     rest = _tag("p", f"… and {counted(more, 'more place')}.") if more > 0 else ""
     return f"<h3>Findings</h3>{cards}{rest}" if found else ""
 
 
-def _finding(defect: Defect) -> str:
-    facts = [defect.seen, defect.size, *defect.place[:-1], defect.others]
-    where = " · ".join(_say(each) for each in facts if each)
-    last = defect.place[-1]
+def _finding(found: Alike) -> str:
+    defect = found.worst
     module = defect.finding.module
-    where += f" · in <code>{_say(module)}</code>" if module else f" · {_say(last)}"
-    fix = defect.result.fix
+    facts = [*map(_say, defect.place[:-1] if module else defect.place)]
+    facts += [f"in <code>{_say(module)}</code>"] if module else []
+    facts = [*map(_say, (defect.seen, defect.size)), *facts, _say(defect.others)]
+    where, fix = " · ".join(filter(None, facts)), defect.result.fix
     return (
         f'<div class="finding fail"><p class="title">{_say(defect.title)}</p>'
         f"<p>{_say(defect.finding.message)}</p>"
         f'<p class="where">{where}</p>'
+        + (f'<p class="where">{_say(found.also)}</p>' if found.also else "")
         + (f'<p class="fix"><b>Fix:</b> {_say(fix)}</p>' if fix else "")
         + "</div>"
     )

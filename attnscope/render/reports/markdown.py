@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from attnscope.render.outcomes import ORDER, WORDS
 from attnscope.render.palette import counted
 from attnscope.render.reports.entries import Entry
-from attnscope.render.reports.groups import Defect, defects, ended, reasons
+from attnscope.render.reports.groups import Alike, alike, defects, ended, reasons
 from attnscope.report import CheckResult, Outcome
 from attnscope.text import escape
 
@@ -70,10 +70,10 @@ def _section(entry: Entry) -> Iterator[str]:
     yield f"## {SIGNS[entry.outcome]} {entry.word}: {code(entry.model)}"
     yield plain(entry.words[:1].upper() + entry.words[1:]) + "."
     yield " · ".join(f"{name} {code(value)}" for name, value in entry.facts if value)
-    found = defects(entry, ended(entry, "fail"))
+    found = alike(defects(entry, ended(entry, "fail")))
     if found:
         yield "### Findings"
-        yield "\n".join(line for defect in found[:LISTED] for line in _finding(defect))
+        yield "\n".join(line for each in found[:LISTED] for line in _finding(each))
         if len(found) > LISTED:
             yield f"… and {counted(len(found) - LISTED, 'more place')}."
     yield from _reproducer(entry)
@@ -93,7 +93,8 @@ HEADINGS: dict[Outcome, str] = {
 }
 
 
-def _finding(defect: Defect) -> Iterator[str]:
+def _finding(found: Alike) -> Iterator[str]:
+    defect = found.worst
     place = [code(defect.result.condition or "plain"), code(defect.result.backend)]
     yield f"- **{plain(defect.title)}** ({', '.join(filter(None, place))})"
     yield f"  - {plain(defect.finding.message)}"
@@ -106,6 +107,8 @@ def _finding(defect: Defect) -> Iterator[str]:
     facts += [code(defect.finding.module), plain(defect.others)]
     if any(facts):
         yield f"  - {' · '.join(filter(None, facts))}"
+    if found.also:
+        yield f"  - {plain(found.also)}"
     if defect.result.fix:
         yield f"  - Fix: {plain(defect.result.fix)}"
 
@@ -137,7 +140,7 @@ def _why(entry: Entry, outcome: Outcome) -> list[str]:
         named = list(dict.fromkeys(each.code or each.name for each in results))
         conditions = list(dict.fromkeys(each.condition for each in results if each.condition))
         words = f"- {', '.join(map(plain, named))}"
-        words += f" ({', '.join(map(plain, conditions))})" if conditions else ""
+        words += f" ({' · '.join(map(plain, conditions))})" if conditions else ""
         told.append(f"{words}: {plain(reason)}" if reason else words)
     more = len(told) - LISTED
     return [*told[:LISTED], f"- … and {more} more"] if more > 0 else told
