@@ -43,9 +43,9 @@ def _broken(entry: Entry) -> Iterator[tuple[str, str]]:
     failures = reasons(entry, "error")
     if entry.outcome == "error" and not failures:
         yield title, escape(f"{entry.word}: {entry.words}")
-    for reason, results in failures:
-        codes = ", ".join(dict.fromkeys(each.code or each.name for each in results))
-        yield title, escape(f"the checker itself failed in {codes}: {reason}")
+    for reason in failures:
+        codes = ", ".join(reason.codes)
+        yield title, escape(f"the checker itself failed in {codes}: {reason.words}")
 
 
 def _quiet(entry: Entry) -> Iterator[tuple[str, str]]:
@@ -53,7 +53,7 @@ def _quiet(entry: Entry) -> Iterator[tuple[str, str]]:
     title = f"attnscope: {entry.model}"
     skipped = len(ended(entry, "skip"))
     if skipped and entry.outcome != "skip":
-        first = reasons(entry, "skip")[0][0]
+        first = reasons(entry, "skip")[0].words
         why = f": {first}" if first else ""
         yield title, escape(f"{skipped} of {counted(len(entry.results), 'result')} unchecked{why}")
     accepted = len(ended(entry, "accepted"))

@@ -133,9 +133,28 @@ def everywhere(entries: Sequence[Entry], outcome: Outcome) -> list[Defect]:
     return [defect for _, defect in sorted(ranked, key=lambda one: one[0])]
 
 
-def reasons(entry: Entry, outcome: Outcome) -> list[tuple[str, list[CheckResult]]]:
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why some results ended as they did."""
+
+    words: str
+    """As the results have it; may be empty."""
+    codes: tuple[str, ...]
+    """The checks; by name where a line stands for a family of them."""
+    conditions: tuple[str, ...]
+    """In which it was so."""
+
+
+def reasons(entry: Entry, outcome: Outcome) -> list[Reason]:
     """Why results ended so, those of one reason together."""
     together: dict[str, list[CheckResult]] = {}
     for result in ended(entry, outcome):
         together.setdefault(result.reason, []).append(result)
-    return list(together.items())
+    return [
+        Reason(
+            words,
+            tuple(dict.fromkeys(each.code or each.name for each in results)),
+            tuple(dict.fromkeys(each.condition for each in results if each.condition)),
+        )
+        for words, results in together.items()
+    ]

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from attnscope.render.outcomes import ORDER, WORDS
 from attnscope.render.palette import counted
 from attnscope.render.reports.entries import Entry, of_reports
-from attnscope.render.reports.groups import Alike, alike, defects, ended
+from attnscope.render.reports.groups import Alike, Reason, alike, defects, ended, reasons
 from attnscope.render.reports.style import PAGE, STYLE
 from attnscope.report import CheckResult, Outcome, Report
 from attnscope.text import escape
@@ -75,6 +75,7 @@ def _model(entry: Entry) -> str:
     return "".join(
         [
             _verdict(entry), _facts(entry), _counts(entry), _findings(entry), _script(entry),
+            *_reasons(entry),
             _checks(entry), _remarks(entry),
         ]
     )  # fmt: skip
@@ -135,6 +136,30 @@ def _script(entry: Entry) -> str:
     return f"<details><summary>{name}</summary><pre><code>{lines}</code></pre></details>"
 
 
+def _reasons(entry: Entry) -> Iterator[str]:
+    """Why there is no answer, in the open; what was never promised stands with its check alone."""
+    for outcome, heading in HEADINGS.items():
+        told = reasons(entry, outcome)
+        pairs = "".join(map(_reason, told[:LISTED]))
+        more = len(told) - LISTED
+        rest = _tag("dt", "…") + _tag("dd", f"and {more} more") if more > 0 else ""
+        if told:
+            yield f'<h3>{heading}</h3><dl class="remarks">{pairs}{rest}</dl>'
+
+
+HEADINGS: dict[Outcome, str] = {
+    "error": "Errors of the checker itself",
+    "accepted": "Accepted by the baseline",
+    "skip": "Not checked",
+}
+
+
+def _reason(reason: Reason) -> str:
+    where = f" ({' · '.join(reason.conditions)})" if reason.conditions else ""
+    words = f"{reason.words}{where}"
+    return _tag("dt", _say(", ".join(reason.codes))) + _tag("dd", _say(words))
+
+
 def _checks(entry: Entry) -> str:
     by_check: dict[str, list[CheckResult]] = {}
     for result in entry.results:
@@ -151,6 +176,7 @@ def _check(name: str, results: Sequence[CheckResult]) -> str:
              _chip(each.outcome, WORDS[each.outcome]), _say(each.reason))
             for each in sorted(results, key=lambda each: ORDER.index(each.outcome))
         ),
+        "checks",
     )  # fmt: skip
     return f"<details><summary>{_say(name)} {_chips(results)}</summary>{table}</details>\n"
 
@@ -176,11 +202,11 @@ def _chip(outcome: Outcome, words: str) -> str:
     return f'<span class="chip {outcome}">{SIGNS[outcome]} {_say(words)}</span>'
 
 
-def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def _table(heads: Sequence[str], rows: Iterable[Sequence[str]], kind: str = "models") -> str:
     """Of cells that are HTML already."""
     head = "".join(_tag("th", each) for each in heads)
     body = "".join(f"<tr>{''.join(_tag('td', each) for each in row)}</tr>\n" for row in rows)
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    return f'<table class="{kind}"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
 
 
 def _tag(name: str, inside: str) -> str:

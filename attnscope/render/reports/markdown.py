@@ -136,12 +136,10 @@ def _number(results: Sequence[CheckResult], outcome: Outcome) -> str:
 
 def _why(entry: Entry, outcome: Outcome) -> list[str]:
     told = []
-    for reason, results in reasons(entry, outcome):
-        named = list(dict.fromkeys(each.code or each.name for each in results))
-        conditions = list(dict.fromkeys(each.condition for each in results if each.condition))
-        words = f"- {', '.join(map(plain, named))}"
-        words += f" ({' · '.join(map(plain, conditions))})" if conditions else ""
-        told.append(f"{words}: {plain(reason)}" if reason else words)
+    for reason in reasons(entry, outcome):
+        words = f"- {', '.join(map(plain, reason.codes))}"
+        words += f" ({' · '.join(map(plain, reason.conditions))})" if reason.conditions else ""
+        told.append(f"{words}: {plain(reason.words)}" if reason.words else words)
     more = len(told) - LISTED
     return [*told[:LISTED], f"- … and {more} more"] if more > 0 else told
 

@@ -154,10 +154,10 @@ def _notifications(entry: Entry) -> Iterator[dict[str, Any]]:
         yield _notification(level, f"{entry.model}: {entry.word}: {entry.words}")
     levels: dict[Outcome, str] = {"error": "error", "skip": "note"}
     for outcome, level in levels.items():
-        for reason, results in reasons(entry, outcome):
-            codes = ", ".join(dict.fromkeys(each.code or each.name for each in results))
-            what = "failed" if outcome == "error" else "not checked"
-            yield _notification(level, f"{entry.model}: {codes} {what}: {reason}")
+        what = "failed" if outcome == "error" else "not checked"
+        for reason in reasons(entry, outcome):
+            codes = ", ".join(reason.codes)
+            yield _notification(level, f"{entry.model}: {codes} {what}: {reason.words}")
 
 
 def _notification(level: str, words: str) -> dict[str, Any]:

@@ -55,15 +55,19 @@ STYLE = """
 .attnscope th, .attnscope td { text-align: left; vertical-align: top;
   padding: .25rem .6rem .25rem .2rem; border-top: 1px solid var(--line); background: none; }
 .attnscope th { color: var(--quiet); font-weight: 500; border-top: 0; }
-.attnscope .remarks { display: grid; grid-template-columns: max-content 1fr; gap: .25rem 1rem;
-  margin: 0; }
+.attnscope .checks th:nth-child(1) { width: 30%; }
+.attnscope .checks th:nth-child(2) { width: 16%; }
+.attnscope .checks th:nth-child(3) { width: 14%; }
+.attnscope .remarks { display: grid; grid-template-columns: fit-content(14rem) 1fr;
+  gap: .25rem 1rem; margin: 0; }
 .attnscope a { color: inherit; }
 .attnscope footer { color: var(--quiet); font-size: .9em; }
 @media (max-width: 34rem) {
   .attnscope { padding: .8rem; }
   .attnscope thead { display: none; }
   .attnscope tr { display: block; border-top: 1px solid var(--line); padding: .3rem 0; }
-  .attnscope td { display: block; border: 0; padding: 0 .2rem; }
+  .attnscope td { display: inline-block; border: 0; padding: 0 .8rem 0 .2rem; }
+  .attnscope td:last-child { display: block; }
   .attnscope .remarks { grid-template-columns: 1fr; gap: 0; }
   .attnscope .remarks dd { margin-bottom: .4rem; }
 }
