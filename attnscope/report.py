@@ -6,6 +6,7 @@ No tensor and no model gets here: a report can be kept, compared and printed any
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -152,6 +153,12 @@ class Report:
 
         return brief(self)
 
+    def _repr_html_(self) -> str:
+        """The verdict as notebooks show it."""
+        from attnscope.render.reports.html import html_fragment
+
+        return html_fragment(self)
+
     def raise_for_leaks(self) -> None:
         """Nothing for a pass.
 
@@ -169,6 +176,12 @@ class Report:
             raise UncheckedError(f"{self.model.name} could not be checked: {reason}".rstrip(": "))
 
 
+def exit_code(reports: Iterable[Report]) -> int:
+    """Of several verdicts: a finding over an error over nothing checked over a pass."""
+    codes = {report.exit_code for report in reports}
+    return next((code for code in (FOUND, BROKEN, NOTHING_CHECKED, PASSED) if code in codes), 3)
+
+
 def fingerprint(model: str, result: CheckResult, finding: Finding) -> str:
     """32 hexadecimal digits that stay the same while a defect does.
 
@@ -176,4 +189,4 @@ def fingerprint(model: str, result: CheckResult, finding: Finding) -> str:
     which change with seeds and versions.
     """
     parts = (model, result.code, result.condition, result.backend, finding.module)
-    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
+    return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogatepass")).hexdigest()[:32]

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from attnscope.cli import options
+from attnscope.cli import options, reports
 from attnscope.cli.exit import Verdict
 from attnscope.cli.lists import ALL, parse_backends, parse_words, require_length
-from attnscope.cli.output import Answer, deliver, require_place, write
+from attnscope.cli.output import Answer, write
 from attnscope.cli.progress import working
 from attnscope.cli.prompt import parse_ids, read_prompt
 from attnscope.cli.streams import say
@@ -40,14 +40,15 @@ def verify_mask(  # noqa: PLR0913, PLR0917 (a command's parameters are its optio
     device_map: options.DeviceMap = None,
     allow_pickle: options.AllowPickle = False,
     trust_remote_code: options.TrustRemoteCode = False,
-    form: options.FormatOption = options.Format.table,
-    output: options.Output = None,
+    form: reports.FormOption = reports.Form.table,
+    output: reports.Output = None,
+    report: reports.ReportOption = None,
+    sarif_anchor: reports.AnchorOption = reports.ANCHOR,
     reproducer: options.Reproducer = None,
     width: options.Width = None,
 ) -> int:
     """Prove that no token sees what it must not: masks, influence, padding, caches, backends."""
-    for path in filter(None, (output, reproducer)):
-        require_place(path)
+    planned = reports.plan(form, output, width, report, sarif_anchor, (reproducer,))
     backends = parse_backends(backend)
     selected, ignored = parse_words(select, "--select"), parse_words(ignore, "--ignore")
     require_length(length, prompt, ids)
@@ -76,11 +77,11 @@ def verify_mask(  # noqa: PLR0913, PLR0917 (a command's parameters are its optio
         "ids": None if ids is None else tuple(parse_ids(ids)),
     }
     with _verdict_or_error():
-        report = _judge(loading, asked, text)
-    deliver(_answer(report), form, output, width)
+        found = _judge(loading, asked, text)
+    code = _deliver((found,), planned)
     if reproducer is not None:
-        _reproduce(report, reproducer)
-    return Verdict(report.exit_code)
+        _reproduce(found, reproducer)
+    return code
 
 
 def _judge(loading: dict[str, Any], asked: dict[str, Any], text: str | None) -> Report:
@@ -118,15 +119,21 @@ def _verdict_or_error() -> Iterator[None]:
         ) from error
 
 
-def _answer(report: Report) -> Answer:
-    from attnscope.render.report_json import report_json
-    from attnscope.render.verdict import verdict
+def _deliver(found: Sequence[Report], planned: reports.Plan) -> Verdict:
+    from rich.console import Group
 
-    return Answer(
-        title=f"attnscope verify-mask {report.model.name}",
-        page=lambda: verdict(report),
-        data=lambda: report_json(report),
+    from attnscope.render.report_json import reports_json
+    from attnscope.render.reports import of_reports
+    from attnscope.render.verdict import verdict
+    from attnscope.report import exit_code
+
+    title = f"attnscope verify-mask {', '.join(each.model.name for each in found)}"
+    code = exit_code(found)
+    answer = Answer(
+        title=title, page=lambda: Group(*map(verdict, found)), data=lambda: reports_json(found)
     )
+    made = reports.texts(of_reports(found), planned, title, code)
+    return reports.settle(planned, answer, made, code)
 
 
 def _reproduce(report: Report, path: Path) -> None:

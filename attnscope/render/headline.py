@@ -18,6 +18,7 @@ COUNTED: dict[Outcome, str] = {
     "error": "broke the checker",
     "skip": "not checked",
     "unpromised": "not promised",
+    "accepted": "accepted",
 }
 VERDICTS: dict[Outcome, str] = {"pass": "PASS", "fail": "LEAK", "error": "ERROR"}
 """The others are no verdict."""
@@ -65,6 +66,9 @@ def _passed(report: Report) -> str:
     asked = {result.family for result in report.results if result.outcome == "pass"}
     held = "no token sees what it must not see"
     words = held if "influence" in asked else "every check that was asked held"
+    accepted = sum(result.outcome == "accepted" for result in report.results)
+    if accepted:
+        words = f"nothing beyond {counted(accepted, 'accepted result')}"
     if report.swapped is not None and report.swapped < len(report.labels):
         words += f", as far as a sample of {report.swapped} of {len(report.labels)} positions tells"
     skipped = sum(result.outcome == "skip" for result in report.results)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from math import isfinite
 from typing import Any
 
-from attnscope.report import CheckResult, Proven, Report
+from attnscope.report import CheckResult, Proven, Report, exit_code
 
 SCHEMA = 1
 
@@ -31,6 +32,14 @@ def report_json(report: Report) -> dict[str, Any]:
         "seconds": report.seconds,
     }
     return {name: _plain(value) for name, value in data.items()}
+
+
+def reports_json(reports: Sequence[Report]) -> dict[str, Any]:
+    """One report as it is; of several, all of them and the exit code of the whole."""
+    if len(reports) == 1:
+        return report_json(reports[0])
+    listed = [report_json(report) for report in reports]
+    return {"schema": SCHEMA, "reports": listed, "exit_code": exit_code(reports)}
 
 
 def _result(result: CheckResult) -> dict[str, Any]:

@@ -189,6 +189,15 @@ def test_what_a_pass_is_worth() -> None:
     assert "cost     1,204 forwards · 38,528 tokens · 12.3 s" in output
 
 
+def test_accepted_findings_are_quiet_and_never_read_as_none() -> None:
+    output = shown(reports.accepted())
+    assert "✓ PASS  nothing beyond 1 accepted result" in output
+    assert "no token sees" not in output
+    assert "– 1 accepted" in output
+    assert "– left padding: known since May, see the tracker" in output
+    assert "fixed    ATN401 cache-drift no longer occurs." in output
+
+
 def test_a_planted_leak_that_was_missed_is_loud() -> None:
     output = shown(reports.missed())
     assert "2 of 3 planted leaks caught" in output
