@@ -7,7 +7,7 @@ that a worker that dies takes no other test's report with it; the controller wri
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,7 @@ from attnscope.errors import OutputError
 from attnscope.testing import recorders
 
 if TYPE_CHECKING:
+    from attnscope.render.reports import Entry
     from attnscope.report import Report
 
 FORMS = (".json", ".xml", ".sarif", ".md", ".html")
@@ -108,15 +109,29 @@ def named(report: Report, test: str) -> Report:
 
 
 def written(reports: Sequence[Report], suffix: str) -> str:
-    """The reports in the form that an ending stands for.
+    """The reports in the form that an ending of `FORMS` stands for."""
+    from attnscope import __version__
+    from attnscope.render.reports import of_reports
+    from attnscope.render.reports.html import html_page
+    from attnscope.render.reports.junit import junit
+    from attnscope.render.reports.markdown import markdown
+    from attnscope.render.reports.sarif import Run, sarif
 
-    This is where the emitters of `attnscope.render.reports` plug in.
-    Raises OutputError for a form that cannot be written yet.
-    """
+    if suffix == ".json":
+        return _json(reports)
+    run = Run(version=__version__, exit_code=exit_code(reports))
+    emitters: dict[str, Callable[[Sequence[Entry]], str]] = {
+        ".xml": junit,
+        ".sarif": lambda entries: sarif(entries, run),
+        ".md": markdown,
+        ".html": lambda entries: html_page(entries, "attnscope in pytest"),
+    }
+    return emitters[suffix](of_reports(reports))
+
+
+def _json(reports: Sequence[Report]) -> str:
     from attnscope.render.report_json import report_json
 
-    if suffix != ".json":
-        raise OutputError(f"{suffix} cannot be written yet: use a file that ends in .json.")
     data = {
         "schema": SCHEMA,
         "reports": [report_json(report) for report in reports],

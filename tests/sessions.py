@@ -15,6 +15,10 @@ import pytest
 import attnscope
 import attnscope.api  # sessions in this process forget what they import; torch bears no second time
 import attnscope.cli.output
+import attnscope.render.reports.html
+import attnscope.render.reports.junit
+import attnscope.render.reports.markdown
+import attnscope.render.reports.sarif
 import attnscope.transport
 from tests.render import reports
 

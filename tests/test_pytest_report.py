@@ -84,6 +84,24 @@ def test_a_session_that_judged_nothing_writes_an_empty_list(
     assert written(pytester.path) == {"schema": 1, "reports": [], "exit_code": 3}
 
 
+@pytest.mark.parametrize(
+    ("ending", "start"),
+    [(".xml", "<?xml"), (".sarif", "{"), (".md", "#"), (".html", "<!doctype html>")],
+)
+def test_the_ending_says_the_form(
+    session: Session, asked: list[Any], pytester: pytest.Pytester, ending: str, start: str
+) -> None:
+    text = "def test_one(assert_causal):\n    assert_causal('leaking')\n"
+    session(text, f"--attnscope-report=judged{ending}").assert_outcomes(failed=1)
+    page = (pytester.path / f"judged{ending}").read_text(encoding="utf-8")
+    assert page.startswith(start)
+    assert "tiny in test" in page
+    session("def test_none():\n    pass\n", f"--attnscope-report=judged{ending}")
+    page = (pytester.path / f"judged{ending}").read_text(encoding="utf-8")
+    assert page
+    assert "tiny" not in page
+
+
 def test_workers_send_their_reports_home(process: Session, pytester: pytest.Pytester) -> None:
     """Those of their tests, and what each of the two judged when it imported the module."""
     result = process(USER + "\nimported('pass')\n", *XDIST, "--attnscope-report", "judged.json")
