@@ -43,13 +43,12 @@ def load_factory(options: LoadOptions) -> LoadedModel:
     if isinstance(made, PreTrainedModel):
         made = _moved(made, options)
         return _named(loaded_from(made), options.model)
-    own = made if isinstance(made, OwnModel) else OwnModel(model=made)
-    if not isinstance(own.model, nn.Module) and not callable(own.model):
-        kind = type(own.model).__name__
+    if not isinstance(made, OwnModel) and not callable(made):
         raise LoadError(
-            f"{options.model} returned {kind}, which is no model.",
+            f"{options.model} returned {type(made).__name__}, which is no model.",
             "It should return an attnscope.OwnModel, or a torch.nn.Module.",
         )
+    own = made if isinstance(made, OwnModel) else OwnModel(model=made)
     if isinstance(own.model, nn.Module):
         own = replace(own, model=_moved(own.model, options))
     if own.vocab_size is None and own.example is None:
