@@ -28,8 +28,8 @@ class Leaky(Net):
     def forward(self, ids):
         return super().forward(ids) + super().forward(ids).mean(1, keepdim=True)
 
-def plain(): torch.manual_seed(0); return Net()
-def said(): torch.manual_seed(0); return attnscope.OwnModel(model=Leaky(), vocab_size=30, name="mine")
+def plain(): return Net()
+def said(): return attnscope.OwnModel(model=Leaky(), vocab_size=30, name="mine")
 def theirs():
     from transformers import LlamaConfig, LlamaForCausalLM
     small = dict(hidden_size=32, intermediate_size=48, num_hidden_layers=1, num_attention_heads=2)
@@ -72,9 +72,8 @@ def test_a_dtype_that_was_named() -> None:
 
 
 def test_a_model_of_transformers() -> None:
-    assert (
-        load(LoadOptions(model="nets_for_factory:theirs")).info.architecture == "LlamaForCausalLM"
-    )
+    loaded = load(LoadOptions(model="nets_for_factory:theirs"))
+    assert loaded.info.architecture == "LlamaForCausalLM"
 
 
 @pytest.mark.parametrize(
