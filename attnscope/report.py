@@ -6,6 +6,7 @@ No tensor and no model gets here: a report can be kept, compared and printed any
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -131,6 +132,8 @@ class Report:
     """With `--prove`, after a pass."""
     fixed: tuple[str, ...] = ()
     """Accepted findings of the baseline that no longer occur, one sentence each."""
+    selected: tuple[str, ...] = ()
+    """Checks that were chosen, as `VerifyOptions.select`; none: all."""
 
     @property
     def exit_code(self) -> int:
@@ -165,10 +168,22 @@ class Report:
 
 
 def fingerprint(model: str, result: CheckResult, finding: Finding) -> str:
-    """32 hexadecimal digits that stay the same while a defect does.
+    """32 hexadecimal digits that stay the same while a defect does; see `identity`."""
+    return identity(model, result.code, result.condition, result.backend, finding.module)
 
-    Made from the model's name, code, condition, backend and module: not from positions and sizes,
-    which change with seeds and versions.
+
+def identity(model: str, code: str, condition: str, backend: str, module: str) -> str:
+    """`fingerprint` of the parts that it is made from.
+
+    These are the model's name, code, condition, backend and module: not positions and sizes, which
+    change with seeds and versions.
     """
-    parts = (model, result.code, result.condition, result.backend, finding.module)
-    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
+    parts = "\0".join((model, code, condition, backend, module))
+    # a path may hold bytes that are no UTF-8, which Python carries as lone surrogates
+    return hashlib.sha256(parts.encode(errors="surrogatepass")).hexdigest()[:32]
+
+
+def worst_exit_code(codes: Iterable[int]) -> int:
+    """Of several verdicts: findings over errors over nothing checked over clean."""
+    found = set(codes)
+    return next((code for code in (FOUND, BROKEN, NOTHING_CHECKED) if code in found), PASSED)

@@ -17,6 +17,7 @@ COUNTED: dict[Outcome, str] = {
     "fail": "failed",
     "error": "broke the checker",
     "skip": "not checked",
+    "accepted": "accepted",
     "unpromised": "not promised",
 }
 NAMED = 4
@@ -55,6 +56,9 @@ def _passed(report: Report) -> str:
     asked = {result.family for result in report.results if result.outcome == "pass"}
     held = "no token sees what it must not see"
     words = held if "influence" in asked else "every check that was asked held"
+    accepted = sum(len(one.findings) for one in report.results if one.outcome == "accepted")
+    if accepted:
+        words = f"no finding but {accepted:,} that the baseline accepts"
     if report.swapped is not None and report.swapped < len(report.labels):
         words += f", as far as a sample of {report.swapped} of {len(report.labels)} positions tells"
     skipped = sum(result.outcome == "skip" for result in report.results)
@@ -79,6 +83,8 @@ def _failed(report: Report) -> str:
 
 
 def _broken(report: Report) -> str:
+    if not report.results and report.notes:
+        return report.notes[0]
     broken = _names(report, "error")
     where = f" in {', '.join(broken[:NAMED])}" if broken else ""
     return f"the checker itself failed{where}; this is no verdict on the model"

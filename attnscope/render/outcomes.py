@@ -13,8 +13,9 @@ WORDS: dict[Outcome, str] = {
     "error": "ERROR",
     "skip": "unchecked",
     "unpromised": "unpromised",
+    "accepted": "accepted",
 }
-ORDER: tuple[Outcome, ...] = ("fail", "error", "skip", "unpromised", "pass")
+ORDER: tuple[Outcome, ...] = ("fail", "error", "skip", "accepted", "unpromised", "pass")
 """The loudest first."""
 STYLES: dict[Outcome, str] = {
     "pass": GOOD,
@@ -22,6 +23,7 @@ STYLES: dict[Outcome, str] = {
     "error": BAD,
     "skip": CAUTION,
     "unpromised": QUIET,
+    "accepted": CAUTION,
 }
 
 
@@ -39,6 +41,7 @@ def glyph(outcome: Outcome, look: Look) -> str:
         "error": glyphs.bad,
         "skip": glyphs.caution,
         "unpromised": glyphs.neutral,
+        "accepted": glyphs.neutral,
     }[outcome]
 
 

@@ -25,6 +25,7 @@ def _draw(report: Report, width: int, look: Look) -> list[Text]:
     lines += _told("floor", report.floors, width, look)
     if report.proven:
         lines += _proven(report.proven, width, look)
+    lines += _told("fixed", report.fixed, width, look, GOOD)
     lines += _told("note", report.notes, width, look)
     return [*lines, *_told("cost", (_cost(report),), width, look, QUIET)]
 

@@ -200,6 +200,17 @@ def hostile() -> Report:
     )  # fmt: skip
 
 
+def accepted() -> Report:
+    """A pass but for what a baseline accepts, and an accepted finding that is gone."""
+    report = leaking()
+    results = tuple(
+        replace(each, outcome="accepted", reason="known upstream, #48748")
+        if each.outcome == "fail" else each for each in report.results
+    )  # fmt: skip
+    fixed = ("ATN205 (packed, sdpa) no longer occurs: a shim of ours",)
+    return replace(report, outcome="pass", results=results, reproducer="", fixed=fixed)
+
+
 ALL = {
     "passing": passing,
     "missed": missed,
@@ -208,4 +219,5 @@ ALL = {
     "broken": broken,
     "partly": partly,
     "hostile": hostile,
+    "accepted": accepted,
 }

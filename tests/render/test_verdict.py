@@ -52,6 +52,7 @@ def test_markup_and_emoji_codes_are_left_alone() -> None:
     [
         ("passing", "✓ PASS  no token sees what it must not see"),
         ("partly", "✓ PASS  no token sees what it must not see; 1 of 2 not checked"),
+        ("accepted", "✓ PASS  no finding but 3 that the baseline accepts"),
         ("leaking", " !! LEAK   2 of 5 checks failed: mask-declared, future-influence"),
         ("unchecked", "? COULD NOT CHECK  "),
         ("broken", "✗ ERROR  the checker itself failed in backends-disagree"),
