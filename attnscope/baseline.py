@@ -14,7 +14,7 @@ from attnscope.report import CheckResult, Finding, Report, fingerprint, identity
 from attnscope.verification.outcome import settled
 from attnscope.verification.reproducer import heading
 
-__all__ = ["Baseline", "Entry", "apply", "listed", "read", "renew", "text"]
+__all__ = ["Baseline", "Entry", "apply", "baseline_of", "listed", "read", "renew", "text"]
 
 CONTROLS = "observer"
 """The family of checks of the instrument itself: nothing is known about a model that fails one, so
@@ -111,16 +111,12 @@ def _judged(
         if entry is not None and entry.accepts(today):
             reasons.append(entry.reason)
         else:
-            left.append(finding if entry is None else _expired(finding, entry))
+            ended = "" if entry is None else f" {entry.ended}"
+            left.append(replace(finding, message=finding.message + ended))
     if not left:
         return replace(result, outcome="accepted", reason="; ".join(dict.fromkeys(reasons)))
     words = f"; {len(reasons)} more accepted by the baseline" if reasons else ""
     return replace(result, findings=tuple(left), reason=result.reason + words)
-
-
-def _expired(finding: Finding, entry: Entry) -> Finding:
-    words = f"Its acceptance expired on {entry.expires} ({entry.reason})."
-    return replace(finding, message=f"{finding.message} {words}")
 
 
 def _still_shown(report: Report, known: Mapping[str, Entry], today: date) -> bool:

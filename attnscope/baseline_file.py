@@ -55,6 +55,11 @@ class Entry:
         where = ", ".join(filter(None, (self.condition, self.backend, self.module)))
         return f"{self.code} ({where})"
 
+    @property
+    def ended(self) -> str:
+        """What is said of a finding whose acceptance has expired."""
+        return f"Its acceptance expired on {self.expires} ({self.reason})."
+
     def accepts(self, today: date) -> bool:
         """False from the day after it expires."""
         return self.expires is None or today <= self.expires

@@ -22,6 +22,9 @@ from attnscope.report import Outcome
 HEAD, FORMAT = "attnscope census", 1
 """The field by which a heading is known, and its value: the form of the lines."""
 
+NEW: Mapping[str, Any] = {"otherwise": None, "accepted": ()}
+"""Fields of a row that earlier files lack, and what stands for them."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Heading:
@@ -150,15 +153,22 @@ def require_same(path: Path, wanted: Heading, found: Heading) -> None:
 
 def row_from(data: Mapping[str, Any]) -> Row:
     """A row from its line; raises KeyError, TypeError, ValueError where it is none."""
-    values = {one.name: data[one.name] for one in fields(Row)}
-    for name in ("mixers", "seam", "backends", "unpromised"):
+    missing = {name: NEW[name] for name in NEW.keys() - data.keys()}
+    values = {one.name: (data | missing)[one.name] for one in fields(Row)}
+    for name in ("mixers", "seam", "backends", "unpromised", "accepted"):
         values[name] = tuple(values[name])
     for name in ("without", "families"):
         values[name] = tuple((str(one), str(other)) for one, other in values[name])
     values["findings"] = tuple(Found(**one) for one in values["findings"])
     row = Row(**values)
     known = {outcome for _, outcome in row.families} <= {*get_args(Outcome)}
-    if row.state not in get_args(State) or not known or not isfinite(row.seconds):
+    states = {*get_args(State)}
+    if (
+        row.state not in states
+        or row.otherwise not in {*states, None}
+        or not known
+        or not isfinite(row.seconds)
+    ):
         raise ValueError(row.key)
     return row
 

@@ -61,6 +61,11 @@ class Row:
     """Of the checks that failed."""
     unpromised: tuple[str, ...] = ()
     """Codes of the checks that differ in conditions that the model never promised to support."""
+    otherwise: State | None = None
+    """The verdict were it not for the findings; None where there are none, and for rows that were
+    kept before this was."""
+    accepted: tuple[str, ...] = ()
+    """Findings that a baseline accepts, one sentence each with its reason."""
     seconds: float = 0.0
     """Wall time, building included."""
 
@@ -86,3 +91,5 @@ class Census:
     """Asked for."""
     seconds: float = 0.0
     """Of all rows together: more than the wall time where several were judged at once."""
+    notes: tuple[str, ...] = ()
+    """Remarks: entries of the baseline that were not seen, …"""
