@@ -153,8 +153,8 @@ def require_same(path: Path, wanted: Heading, found: Heading) -> None:
 
 def row_from(data: Mapping[str, Any]) -> Row:
     """A row from its line; raises KeyError, TypeError, ValueError where it is none."""
-    missing = {name: NEW[name] for name in NEW.keys() - data.keys()}
-    values = {one.name: (data | missing)[one.name] for one in fields(Row)}
+    names = [one.name for one in fields(Row)]
+    values = {name: data[name] if name in data else NEW[name] for name in names}
     for name in ("mixers", "seam", "backends", "unpromised", "accepted"):
         values[name] = tuple(values[name])
     for name in ("without", "families"):
@@ -162,13 +162,8 @@ def row_from(data: Mapping[str, Any]) -> Row:
     values["findings"] = tuple(Found(**one) for one in values["findings"])
     row = Row(**values)
     known = {outcome for _, outcome in row.families} <= {*get_args(Outcome)}
-    states = {*get_args(State)}
-    if (
-        row.state not in states
-        or row.otherwise not in {*states, None}
-        or not known
-        or not isfinite(row.seconds)
-    ):
+    known &= {row.state, row.otherwise or row.state} <= {*get_args(State)}
+    if not known or not isfinite(row.seconds):
         raise ValueError(row.key)
     return row
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -46,6 +46,7 @@ PROMPT_PANEL = "Prompt"
 LOOK_PANEL = "What to look at closely"
 LOADING_PANEL = "Loading the model"
 CHECKS_PANEL = "What to check"
+BASELINE_PANEL = "Accepted findings"
 OUTPUT_PANEL = "Output"
 
 Prompt = Annotated[
@@ -104,22 +105,32 @@ Model = Annotated[
     ),
 ]
 ModelArgument = Annotated[
-    str,
+    str | None,
     typer.Argument(
-        metavar="MODEL",
-        help="Bundled name (fable, textbook), local directory or Hugging Face hub id.",
+        metavar="[MODEL]",
+        help="Bundled name (fable, textbook), local directory or Hugging Face hub id; by default"
+        " those that [tool.attnscope] in pyproject.toml lists.",
+        show_default=False,
     ),
 ]
-Device = Annotated[
-    str,
-    typer.Option(
-        help="auto (cuda, then mps, then cpu) or a device.", rich_help_panel=LOADING_PANEL
-    ),
-]
-DtypeOption = Annotated[
-    Dtype,
-    typer.Option("--dtype", help="auto: as the checkpoint says.", rich_help_panel=LOADING_PANEL),
-]
+_DEVICE: Any = typer.Option(
+    help="auto (cuda, then mps, then cpu) or a device.", rich_help_panel=LOADING_PANEL
+)
+_DTYPE: Any = typer.Option(
+    "--dtype", help="auto: as the checkpoint says.", rich_help_panel=LOADING_PANEL
+)
+_WEIGHTS: Any = typer.Option(
+    "--weights",
+    help="random: a small model of this architecture from config.json, without its weights.",
+    rich_help_panel=LOADING_PANEL,
+)
+Device = Annotated[str, _DEVICE]
+DtypeOption = Annotated[Dtype, _DTYPE]
+WeightsOption = Annotated[Weights, _WEIGHTS]
+AskedDevice = Annotated[str | None, _DEVICE]
+AskedDtype = Annotated[Dtype | None, _DTYPE]
+AskedWeights = Annotated[Weights | None, _WEIGHTS]
+"""The same where a file may say it: None is what nobody said."""
 BackendOption = Annotated[
     Backend,
     typer.Option("--backend", help="auto: as transformers chooses.", rich_help_panel=LOADING_PANEL),
@@ -131,14 +142,6 @@ Backends = Annotated[
         metavar="NAME,…",
         help="Attention backends, or all that run here; by default the one that transformers"
         " chooses, eager and sdpa.",
-        rich_help_panel=LOADING_PANEL,
-    ),
-]
-WeightsOption = Annotated[
-    Weights,
-    typer.Option(
-        "--weights",
-        help="random: a small model of this architecture from config.json, without its weights.",
         rich_help_panel=LOADING_PANEL,
     ),
 ]
@@ -191,9 +194,12 @@ Ignore = Annotated[
     typer.Option(metavar="CODE,…", help="Leave these checks out.", rich_help_panel=CHECKS_PANEL),
 ]
 Quick = Annotated[
-    bool,
+    bool | None,
     typer.Option(
-        "--quick", help="Few conditions, a handful of forward passes.", rich_help_panel=CHECKS_PANEL
+        "--quick/--no-quick",
+        help="Few conditions, a handful of forward passes.",
+        show_default=False,
+        rich_help_panel=CHECKS_PANEL,
     ),
 ]
 Length = Annotated[
@@ -205,7 +211,7 @@ Length = Annotated[
     ),
 ]
 Seed = Annotated[
-    int,
+    int | None,
     typer.Option(
         min=0, max=2**63 - 1, help="Of the random token ids.", rich_help_panel=CHECKS_PANEL
     ),
@@ -237,11 +243,38 @@ RealIds = Annotated[
     ),
 ]
 Prove = Annotated[
-    bool,
+    bool | None,
     typer.Option(
-        "--prove",
+        "--prove/--no-prove",
         help="After a pass, plant leaks of known size and show which are caught.",
+        show_default=False,
         rich_help_panel=CHECKS_PANEL,
+    ),
+]
+Baseline = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="Accepted findings: only others fail.",
+        rich_help_panel=BASELINE_PANEL,
+    ),
+]
+WriteBaseline = Annotated[
+    Path | None,
+    typer.Option(
+        "--write-baseline",
+        metavar="FILE",
+        help="Accept what this run finds, from the next run on; needs --reason.",
+        rich_help_panel=BASELINE_PANEL,
+    ),
+]
+Reason = Annotated[
+    str | None,
+    typer.Option(
+        "--reason",
+        metavar="TEXT",
+        help="Why the findings that --write-baseline adds are accepted.",
+        rich_help_panel=BASELINE_PANEL,
     ),
 ]
 Reproducer = Annotated[

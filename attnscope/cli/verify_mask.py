@@ -2,102 +2,72 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from attnscope.cli import options
+from attnscope.cli.accepting import acceptance
 from attnscope.cli.exit import Verdict
-from attnscope.cli.lists import ALL, parse_backends, parse_words, require_length
+from attnscope.cli.judging import judge
+from attnscope.cli.lists import require_length
 from attnscope.cli.output import Answer, deliver, require_place, write
-from attnscope.cli.progress import working
-from attnscope.cli.prompt import parse_ids, read_prompt
+from attnscope.cli.prompt import read_prompt
 from attnscope.cli.streams import say
-from attnscope.errors import AttnscopeError, PromptError
+from attnscope.cli.targets import project_here, settings, targets
+from attnscope.errors import PromptError
 
 if TYPE_CHECKING:
     from attnscope.report import Report
 
 
 def verify_mask(  # noqa: PLR0913, PLR0917 (a command's parameters are its options)
-    model: options.ModelArgument,
+    model: options.ModelArgument = None,
     expect: options.Expect = None,
     select: options.Select = None,
     ignore: options.Ignore = None,
-    quick: options.Quick = False,
+    quick: options.Quick = None,
     length: options.Length = None,
-    seed: options.Seed = 0,
+    seed: options.Seed = None,
     budget: options.Budget = None,
     prompt: options.RealPrompt = None,
     ids: options.RealIds = None,
-    prove: options.Prove = False,
+    prove: options.Prove = None,
     backend: options.Backends = None,
-    weights: options.WeightsOption = options.Weights.real,
-    device: options.Device = "auto",
-    dtype: options.DtypeOption = options.Dtype.auto,
+    weights: options.AskedWeights = None,
+    device: options.AskedDevice = None,
+    dtype: options.AskedDtype = None,
     revision: options.Revision = None,
     device_map: options.DeviceMap = None,
     allow_pickle: options.AllowPickle = False,
     trust_remote_code: options.TrustRemoteCode = False,
+    baseline: options.Baseline = None,
+    write_baseline: options.WriteBaseline = None,
+    reason: options.Reason = None,
     form: options.FormatOption = options.Format.table,
     output: options.Output = None,
     reproducer: options.Reproducer = None,
     width: options.Width = None,
 ) -> int:
     """Prove that no token sees what it must not: masks, influence, padding, caches, backends."""
+    line = settings(locals())
     for path in filter(None, (output, reproducer)):
         require_place(path)
-    backends = parse_backends(backend)
-    selected, ignored = parse_words(select, "--select"), parse_words(ignore, "--ignore")
     require_length(length, prompt, ids)
     text = _text(prompt, ids)
-    loading = {
-        "model": model,
-        "device": device,
-        "dtype": dtype.value,
-        "revision": revision,
-        "backend": backends[0] if len(backends) == 1 and ALL not in backends else "auto",
-        "device_map": device_map,
-        "allow_pickle": allow_pickle,
-        "trust_remote_code": trust_remote_code,
-        "weights": weights.value,
-    }
-    asked = {
-        "backends": backends,
-        "expect": expect,
-        "select": selected,
-        "ignore": ignored,
-        "length": length,
-        "seed": seed,
-        "quick": quick,
-        "budget": budget,
-        "prove": prove,
-        "ids": None if ids is None else tuple(parse_ids(ids)),
-    }
-    with _verdict_or_error():
-        report = _judge(loading, asked, text)
-    deliver(_answer(report), form, output, width)
+    project = project_here()
+    chosen = targets(model, project, line, own_tokens=prompt is not None or ids is not None)
+    if baseline is None and project is not None and any(one.listed for one in chosen):
+        baseline = project.baseline
+    accepted = acceptance(baseline, write_baseline, reason)
+    reports = judge(chosen, text, go_on=model is None)
+    reports = accepted.reports(reports, [one.settings.get("prove", False) for one in chosen])
+    deliver(_answer(reports, several=model is None), form, output, width)
     if reproducer is not None:
-        _reproduce(report, reproducer)
-    return Verdict(report.exit_code)
+        _reproduce(reports, reproducer)
+    from attnscope.report import worst_exit_code
 
-
-def _judge(loading: dict[str, Any], asked: dict[str, Any], text: str | None) -> Report:
-    with working() as tell:
-        tell("starting torch and transformers")
-        from attnscope import LoadOptions, api
-        from attnscope.cli.codes import require_checks
-        from attnscope.declared import parse_expect
-        from attnscope.verification import VerifyOptions
-
-        require_checks(asked["select"], "--select")
-        require_checks(asked["ignore"], "--ignore")
-        if asked["expect"] is not None:
-            parse_expect(asked["expect"])
-        return api.verify(
-            LoadOptions(**loading), VerifyOptions(**asked), prompt=text, progress=tell
-        )
+    return Verdict(worst_exit_code(report.exit_code for report in reports))
 
 
 def _text(prompt: str | None, ids: str | None) -> str | None:
@@ -106,22 +76,19 @@ def _text(prompt: str | None, ids: str | None) -> str | None:
     return read_prompt(prompt, None, None)
 
 
-@contextmanager
-def _verdict_or_error() -> Iterator[None]:
-    """A model's own code may exit or lose its stream; that must not read as a clean verdict."""
-    try:
-        yield
-    except (BrokenPipeError, SystemExit) as error:
-        raise AttnscopeError(
-            f"The model's code left before there was a verdict ({type(error).__name__}).",
-            "Set ATTNSCOPE_TRACEBACK=1 to see where.",
-        ) from error
-
-
-def _answer(report: Report) -> Answer:
-    from attnscope.render.report_json import report_json
+def _answer(reports: Sequence[Report], *, several: bool) -> Answer:
+    """`several` is True for the models of a project, however many it lists."""
+    from attnscope.render.report_json import report_json, reports_json
     from attnscope.render.verdict import verdict
+    from attnscope.render.verdicts import verdicts
 
+    if several:
+        return Answer(
+            title="attnscope verify-mask",
+            page=lambda: verdicts(reports),
+            data=lambda: reports_json(reports),
+        )
+    (report,) = reports
     return Answer(
         title=f"attnscope verify-mask {report.model.name}",
         page=lambda: verdict(report),
@@ -129,13 +96,16 @@ def _answer(report: Report) -> Answer:
     )
 
 
-def _reproduce(report: Report, path: Path) -> None:
+def _reproduce(reports: Sequence[Report], path: Path) -> None:
+    """The script of the first report that has one."""
     from attnscope.text import escape
 
     place = escape(str(path))
-    if report.reproducer:
-        write(path, report.reproducer)
+    scripts = [report.reproducer for report in reports if report.reproducer]
+    if scripts:
+        write(path, scripts[0])
         say(f"attnscope: a script that shows the worst finding is in {place}")
     else:
-        why = "there is no finding" if report.outcome != "fail" else "no script shows this finding"
+        failed = any(report.outcome == "fail" for report in reports)
+        why = "no script shows this finding" if failed else "there is no finding"
         say(f"attnscope: {why}, so nothing is written to {place}")

@@ -29,8 +29,16 @@ def headline(report: Report) -> RenderableType:
     return Fitted(lambda width, look: Group(*_draw(report, width, look)))
 
 
+def in_words(report: Report) -> str:
+    """The verdict in one sentence, without its own word."""
+    words = {"pass": _passed, "fail": _failed, "error": _broken}
+    return words.get(report.outcome, _unanswered)(report)
+
+
 def _draw(report: Report, width: int, look: Look) -> list[Text]:
     separator = look.say(" · ")
+    if not report.model.architecture:  # it could not be loaded
+        return _verdict(report, width, look)
     told = facts(report.model, look)[:-1]
     if report.backends:
         told.append(Text(look.say(f"on {', '.join(report.backends)}")))
@@ -40,16 +48,13 @@ def _draw(report: Report, width: int, look: Look) -> list[Text]:
 
 def _verdict(report: Report, width: int, look: Look) -> list[Text]:
     glyphs = look.glyphs
-    word, style, words = {
-        "pass": (f"{glyphs.good} PASS", f"bold {GOOD}", _passed(report)),
-        "fail": (" !! LEAK ", FUTURE, _failed(report)),
-        "error": (f"{glyphs.bad} ERROR", BAD, _broken(report)),
-    }.get(
-        report.outcome,
-        (f"{glyphs.caution} COULD NOT CHECK", f"bold {CAUTION}", _unanswered(report)),
-    )
+    word, style = {
+        "pass": (f"{glyphs.good} PASS", f"bold {GOOD}"),
+        "fail": (" !! LEAK ", FUTURE),
+        "error": (f"{glyphs.bad} ERROR", BAD),
+    }.get(report.outcome, (f"{glyphs.caution} COULD NOT CHECK", f"bold {CAUTION}"))
     tone = BAD if report.outcome == "fail" else style
-    return hanging(Text.assemble((word, style), "  "), look.say(words), width, tone)
+    return hanging(Text.assemble((word, style), "  "), look.say(in_words(report)), width, tone)
 
 
 def _passed(report: Report) -> str:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from math import isfinite
 from typing import Any
 
-from attnscope.report import CheckResult, Proven, Report
+from attnscope.report import CheckResult, Proven, Report, worst_exit_code
 
 SCHEMA = 1
 
@@ -32,6 +33,13 @@ def report_json(report: Report) -> dict[str, Any]:
         "seconds": report.seconds,
     }
     return {name: _plain(value) for name, value in data.items()}
+
+
+def reports_json(reports: Sequence[Report]) -> dict[str, Any]:
+    """Several reports, and the exit code that they have together."""
+    code = worst_exit_code(report.exit_code for report in reports)
+    listed = [report_json(report) for report in reports]
+    return {"schema": SCHEMA, "reports": listed, "exit_code": code}
 
 
 def _result(result: CheckResult) -> dict[str, Any]:
