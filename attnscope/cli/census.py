@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from attnscope.cli import options
+from attnscope.cli.accepting import acceptance
 from attnscope.cli.exit import Verdict
 from attnscope.cli.lists import ALL, parse_backends, require_one
 from attnscope.cli.output import Answer, deliver, print_text, require_place, write
@@ -105,6 +106,9 @@ def census(  # noqa: PLR0913, PLR0917 (a command's parameters are its options)
     limit: Limit = None,
     resume: Resume = None,
     saved: From = None,
+    baseline: options.Baseline = None,
+    write_baseline: options.WriteBaseline = None,
+    reason: options.Reason = None,
     form: FormOption = Form.table,
     output: options.Output = None,
     width: options.Width = None,
@@ -117,6 +121,7 @@ def census(  # noqa: PLR0913, PLR0917 (a command's parameters are its options)
         raise SelectionError(
             f"--limit {limit} is no number of seconds.", "Say 600 for ten minutes."
         )
+    accepted = acceptance(baseline, write_baseline, reason)
     share = _share(shard)
     asked = {
         "only": tuple(" ".join(only or ()).replace(",", " ").split()),
@@ -131,6 +136,7 @@ def census(  # noqa: PLR0913, PLR0917 (a command's parameters are its options)
     if names and ALL not in names:
         asked["backends"] = names
     found = _saved(saved) if saved is not None else _judged(asked)
+    found = accepted.census(found)
     code = _exit_code(found)
     _deliver(found, code, form, output, width)
     return Verdict(code)

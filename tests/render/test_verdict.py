@@ -15,7 +15,7 @@ from tests.render import examples, reports
 
 WIDGETS = (
     "check_list", "check_page", "findings", "hanging", "headline", "outcomes", "remarks",
-    "report_json", "results", "verdict",
+    "report_json", "results", "verdict", "verdicts",
 )  # fmt: skip
 
 
