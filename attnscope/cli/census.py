@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from attnscope.cli import options
+from attnscope.cli import baseline_options, options
 from attnscope.cli.accepting import acceptance
 from attnscope.cli.exit import Verdict
 from attnscope.cli.lists import ALL, parse_backends, require_one
@@ -106,9 +106,9 @@ def census(  # noqa: PLR0913, PLR0917 (a command's parameters are its options)
     limit: Limit = None,
     resume: Resume = None,
     saved: From = None,
-    baseline: options.Baseline = None,
-    write_baseline: options.WriteBaseline = None,
-    reason: options.Reason = None,
+    baseline: baseline_options.Baseline = None,
+    write_baseline: baseline_options.WriteBaseline = None,
+    reason: baseline_options.Reason = None,
     form: FormOption = Form.table,
     output: options.Output = None,
     width: options.Width = None,

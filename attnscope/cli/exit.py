@@ -48,7 +48,7 @@ def _settled(code: Any) -> int:
 
 
 def told(error: Exception, about: str = "") -> int:
-    """Say an error in one line on stderr; returns its exit code."""
+    """Say an error in one line on stderr, with what it is about; returns its exit code."""
     from attnscope.text import escape
 
     if type(error).__name__ == "Abort":
@@ -56,7 +56,9 @@ def told(error: Exception, about: str = "") -> int:
     if os.environ.get("ATTNSCOPE_TRACEBACK"):
         traceback.print_exception(error)
     if line := line_of(error):
-        say(f"attnscope: {escape(about)}: {line}" if about else f"attnscope: {line}")
+        about = escape(about)
+        known = not about or line.startswith((f"{about} ", f"{about}:"))
+        say(f"attnscope: {line}" if known else f"attnscope: {about}: {line}")
     return ERROR
 
 

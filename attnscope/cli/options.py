@@ -46,7 +46,6 @@ PROMPT_PANEL = "Prompt"
 LOOK_PANEL = "What to look at closely"
 LOADING_PANEL = "Loading the model"
 CHECKS_PANEL = "What to check"
-BASELINE_PANEL = "Accepted findings"
 OUTPUT_PANEL = "Output"
 
 Prompt = Annotated[
@@ -107,9 +106,9 @@ Model = Annotated[
 ModelArgument = Annotated[
     str | None,
     typer.Argument(
-        metavar="[MODEL]",
+        metavar="MODEL",
         help="Bundled name (fable, textbook), local directory or Hugging Face hub id; by default"
-        " those that [tool.attnscope] in pyproject.toml lists.",
+        " all that the pyproject.toml here or above lists.",
         show_default=False,
     ),
 ]
@@ -249,32 +248,6 @@ Prove = Annotated[
         help="After a pass, plant leaks of known size and show which are caught.",
         show_default=False,
         rich_help_panel=CHECKS_PANEL,
-    ),
-]
-Baseline = Annotated[
-    Path | None,
-    typer.Option(
-        metavar="FILE",
-        help="Accepted findings: only others fail.",
-        rich_help_panel=BASELINE_PANEL,
-    ),
-]
-WriteBaseline = Annotated[
-    Path | None,
-    typer.Option(
-        "--write-baseline",
-        metavar="FILE",
-        help="Accept what this run finds, from the next run on; needs --reason.",
-        rich_help_panel=BASELINE_PANEL,
-    ),
-]
-Reason = Annotated[
-    str | None,
-    typer.Option(
-        "--reason",
-        metavar="TEXT",
-        help="Why the findings that --write-baseline adds are accepted.",
-        rich_help_panel=BASELINE_PANEL,
     ),
 ]
 Reproducer = Annotated[

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from attnscope.cli import options
+from attnscope.cli import baseline_options, options
 from attnscope.cli.accepting import acceptance
 from attnscope.cli.exit import Verdict
 from attnscope.cli.judging import judge
@@ -41,9 +41,9 @@ def verify_mask(  # noqa: PLR0913, PLR0917 (a command's parameters are its optio
     device_map: options.DeviceMap = None,
     allow_pickle: options.AllowPickle = False,
     trust_remote_code: options.TrustRemoteCode = False,
-    baseline: options.Baseline = None,
-    write_baseline: options.WriteBaseline = None,
-    reason: options.Reason = None,
+    baseline: baseline_options.Baseline = None,
+    write_baseline: baseline_options.WriteBaseline = None,
+    reason: baseline_options.Reason = None,
     form: options.FormatOption = options.Format.table,
     output: options.Output = None,
     reproducer: options.Reproducer = None,

@@ -13,8 +13,8 @@ import pytest
 from attnscope import LoadOptions, api
 from attnscope.cli.exit import run
 from attnscope.cli.judging import judge
-from attnscope.cli.targets import Target
-from attnscope.errors import LoadError
+from attnscope.cli.targets import Target, options
+from attnscope.errors import LoadError, ProjectError
 from attnscope.report import Report
 from attnscope.verification import VerifyOptions
 from tests.render import examples, reports
@@ -36,7 +36,7 @@ class Engine:
         progress("judging")
         self.asked.append((model, options))
         if "missing" in model.model:
-            raise LoadError(f"{model.model} is not here.", "Look elsewhere.")
+            raise LoadError("It is not here.", "Look elsewhere.")
         report = self.reports.get(model.model, reports.passing())
         return replace(report, model=examples.make_model(name=model.model))
 
@@ -170,14 +170,14 @@ def test_one_that_cannot_be_loaded_stops_no_other(
     project('models = ["good", "missing", "leaky"]')
     assert run(["verify-mask", "--width", str(width)]) == 1
     captured = capsys.readouterr()
-    assert captured.err == "attnscope: missing: missing is not here. Look elsewhere.\n"
+    assert captured.err == "attnscope: missing: It is not here. Look elsewhere.\n"
     assert examples.widest(captured.out) <= width
     lines = captured.out.split("All together", 1)[1]
     assert [lines.index(one) for one in ("pass ", "ERROR", "FAIL")] == sorted(
         lines.index(one) for one in ("pass ", "ERROR", "FAIL")
     )
     if width == 200:
-        assert "✗ ERROR  missing  missing is not here. Look elsewhere." in lines
+        assert "✗ ERROR  missing  It is not here. Look elsewhere." in lines
         assert "3 models: 1 with findings, 1 without a verdict, 1 passed" in lines
     project('models = ["good", "missing"]')
     assert run(["verify-mask"]) == 2
@@ -191,7 +191,7 @@ def test_json_of_several(engine: Engine, tmp_path: Path) -> None:
     good, missing = data["reports"]
     assert (good["outcome"], good["model"]["name"]) == ("pass", "good")
     assert (missing["outcome"], missing["results"]) == ("error", [])
-    assert missing["notes"] == ["missing is not here. Look elsewhere."]
+    assert missing["notes"] == ["It is not here. Look elsewhere."]
 
 
 def test_the_script_is_that_of_the_first_leak(engine: Engine) -> None:
@@ -276,3 +276,9 @@ def test_a_real_model_beside_one_that_is_no_model(
     copy, empty = json.loads(captured.out)["reports"]
     assert (copy["outcome"], copy["model"]["name"], copy["backends"]) == ("pass", "copy", ["eager"])
     assert (empty["outcome"], empty["model"]["name"]) == ("error", "empty")
+
+
+def test_a_setting_that_this_version_does_not_know_is_told() -> None:
+    target = Target(model="a", location="a", settings={"unheard": 1}, places={"unheard": "here"})
+    with pytest.raises(ProjectError, match="here is not known to this version"):
+        options(target)
