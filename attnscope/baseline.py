@@ -57,14 +57,20 @@ def renew(known: Baseline, reports: Iterable[Report], reason: str, today: date) 
     accepted anew. Entries that were fixed go; those of other models, and what was not asked about
     this time, stay.
     """
-    entries = dict(known.entries)
-    for report in reports:
-        for entry in gone(report, known)[0]:
-            del entries[entry.place]
-        for entry in found(report, reason):
-            before = entries.get(entry.place)
-            if before is None or not before.accepts(today):
-                entries[entry.place] = entry
+    judged = tuple(reports)
+    fixed = {entry.place for report in judged for entry in gone(report, known)[0]}
+    kept = [entry for place, entry in known.entries.items() if place not in fixed]
+    return renewed(known, kept, (entry for each in judged for entry in found(each, reason)), today)
+
+
+def renewed(
+    known: Baseline, kept: Iterable[Entry], occurring: Iterable[Entry], today: date
+) -> Baseline:
+    """What is kept, and what occurs: as it is known where that still accepts, else anew."""
+    entries = {entry.place: entry for entry in kept}
+    for entry in occurring:
+        before = known.entries.get(entry.place)
+        entries[entry.place] = before if before and before.accepts(today) else entry
     return baseline_of(entries.values())
 
 

@@ -197,6 +197,12 @@ def test_writing_accepts_every_finding_and_keeps_old_reasons() -> None:
     assert apply(report, known, TODAY).outcome == "pass"
 
 
+def test_what_occurs_in_one_of_two_reports_of_a_model_is_not_fixed() -> None:
+    for reports in ([leaking(), leaking(PASSED)], [leaking(PASSED), leaking()]):
+        known = renew(baseline_of([entry()]), reports, "new", TODAY)
+        assert list(known.entries.values()) == [entry()]
+
+
 def test_what_has_expired_is_accepted_anew() -> None:
     known = renew(baseline_of([entry(expires=date(2026, 1, 1))]), [leaking()], "again", TODAY)
     assert list(known.entries.values()) == [entry(reason="again")]

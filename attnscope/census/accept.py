@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from datetime import date
 
-from attnscope.baseline import CONTROLS, Baseline, Entry, baseline_of, listed
+from attnscope.baseline import CONTROLS, Baseline, Entry, listed, renewed
 from attnscope.checks import CHECKS
 from attnscope.records.census import Census, Found, Row
 
@@ -33,13 +33,8 @@ def apply(census: Census, baseline: Baseline, today: date) -> Census:
 
 def renew(known: Baseline, census: Census, reason: str, today: date) -> Baseline:
     """What accepts every finding of these rows, made before `apply`; no entry goes."""
-    entries = dict(known.entries)
-    for row in census.rows:
-        for entry in found(row, reason):
-            before = entries.get(entry.place)
-            if before is None or not before.accepts(today):
-                entries[entry.place] = entry
-    return baseline_of(entries.values())
+    occurring = (entry for row in census.rows for entry in found(row, reason))
+    return renewed(known, known.entries.values(), occurring, today)
 
 
 def found(row: Row, reason: str) -> Iterable[Entry]:

@@ -212,7 +212,10 @@ Length = Annotated[
 Seed = Annotated[
     int | None,
     typer.Option(
-        min=0, max=2**63 - 1, help="Of the random token ids.", rich_help_panel=CHECKS_PANEL
+        min=0,
+        max=2**63 - 1,
+        help="Of the random token ids; by default 0.",
+        rich_help_panel=CHECKS_PANEL,
     ),
 ]
 Budget = Annotated[
