@@ -6,9 +6,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from attnscope.api import trace, trace_tokens, verify
+    from attnscope.api import heads, trace, trace_tokens, verify
     from attnscope.errors import AttnscopeError
     from attnscope.load import LoadedModel, LoadOptions
+    from attnscope.load.own import OwnModel
     from attnscope.measure.run import Selection
     from attnscope.report import Report
     from attnscope.verification import VerifyOptions
@@ -19,10 +20,12 @@ __all__ = [
     "AttnscopeError",
     "LoadOptions",
     "LoadedModel",
+    "OwnModel",
     "Report",
     "Selection",
     "VerifyOptions",
     "__version__",
+    "heads",
     "trace",
     "trace_tokens",
     "verify",
@@ -32,9 +35,11 @@ _HOMES = {
     "AttnscopeError": "attnscope.errors",
     "LoadOptions": "attnscope.load",
     "LoadedModel": "attnscope.load",
+    "OwnModel": "attnscope.load.own",
     "Report": "attnscope.report",
     "Selection": "attnscope.measure.run",
     "VerifyOptions": "attnscope.verification",
+    "heads": "attnscope.api",
     "trace": "attnscope.api",
     "trace_tokens": "attnscope.api",
     "verify": "attnscope.api",

@@ -2,28 +2,56 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import difflib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields, replace
+from types import MappingProxyType
+from typing import Any, Unpack
+
+import torch
+from transformers import PreTrainedModel
 
 from attnscope.capture import capture
 from attnscope.capture.runs import forward
 from attnscope.capture.session import OnCall, OnUnseen
-from attnscope.errors import SelectionError
-from attnscope.load import LoadedModel, LoadOptions, Progress, load, tokenize
+from attnscope.errors import LoadError, SelectionError
+from attnscope.experiments.own_kernels import look_at_kernels
+from attnscope.experiments.subject import subject_of
+from attnscope.experiments.switches import as_found
+from attnscope.load import (
+    LoadedModel,
+    LoadOptions,
+    Progress,
+    load,
+    tokenize,
+    tokens_from_ids,
+)
+from attnscope.load.factory import names_factory
+from attnscope.load.own import Feeding, OwnModel, load_own, loaded_from
 from attnscope.load.quiet import quiet
+from attnscope.load.stand_in import StandIn
 from attnscope.measure.run import RunTally, Selection
 from attnscope.records import (
     AttentionCall,
+    Heads,
     Tokens,
     Trace,
 )
 from attnscope.report import Report
-from attnscope.verification import VerifyOptions, verify_model
+from attnscope.verification import Asking, VerifyOptions, verify_model
+
+AnyModel = str | LoadOptions | LoadedModel | Callable[..., Any]
+"""What can be verified; every `torch.nn.Module` is a callable."""
+
+
+class Asked(Feeding, Asking, total=False):
+    """The keywords of `verify`: the fields of `OwnModel` and of `VerifyOptions`."""
 
 
 def trace(
-    prompt: str | None = None,
+    prompt: str | Sequence[int] | None = None,
     *,
-    model: str | LoadOptions | LoadedModel = "fable",
+    model: AnyModel = "fable",
     layer: int | None = None,
     head: int | tuple[int, ...] | None = None,
     query: int | str | None = None,
@@ -31,18 +59,42 @@ def trace(
 ) -> Trace:
     """Run a prompt through a causal language model and show what its attention did.
 
-    `model` is a bundled name, a directory or a hub id, or a
-    `LoadOptions`, or what `attnscope.load.load` returned.
-    Without a prompt the model's own default is read. `layer`, `head` (or several) and `query`
-    choose what is shown in full; left out, the most telling head and the last token.
+    `model` as for `verify`; one of your own comes as an `OwnModel`. `prompt` is a text, or token
+    ids; without one the model's own default is read. `layer`, `head` (or several) and `query`
+    choose what is shown in full; left out, the most telling head and the last token. What comes
+    back holds plain tensors and numbers: `trace.hand.weights`, `trace.view.weights`.
 
     Raises AttnscopeError (LoadError, PromptError, SelectionError, CaptureError).
     """
     loaded = _loaded(model, progress)
-    tokens = tokenize(loaded, loaded.default_prompt if prompt is None else prompt)
-    return trace_tokens(
-        loaded, tokens, Selection(layer=layer, head=head, query=query), progress=progress
+    tokens = _tokens(loaded, prompt)
+    selection = Selection(layer=layer, head=head, query=query)
+    with as_found(loaded.model):
+        return trace_tokens(loaded, tokens, selection, progress=progress)
+
+
+def heads(
+    prompt: str | Sequence[int] | None = None,
+    *,
+    model: AnyModel = "fable",
+    progress: Progress | None = None,
+) -> Heads:
+    """Where every head of a model looks: entropy, distance, sinks, induction, role.
+
+    `model` and `prompt` as for `trace`. `heads.table("entropy")` is a tensor (layer, head).
+
+    Raises AttnscopeError (LoadError, PromptError, CaptureError).
+    """
+    found = trace(prompt, model=model, progress=progress)
+    return Heads(
+        model=found.model, tokens=found.tokens, focus=found.focus, notes=found.proof.unchecked
     )
+
+
+def _tokens(loaded: LoadedModel, prompt: str | Sequence[int] | None) -> Tokens:
+    if prompt is None or isinstance(prompt, str):
+        return tokenize(loaded, loaded.default_prompt if prompt is None else prompt)
+    return tokens_from_ids(loaded, list(prompt))
 
 
 def trace_tokens(
@@ -79,6 +131,8 @@ def run_once(
             progress(f"measuring {call.module}")
         add(call)
 
+    if isinstance(loaded.model, StandIn):
+        look_at_kernels(subject_of(loaded), torch.tensor([tokens.ids]))
     if progress:
         progress(f"running {loaded.info.name}")
     with quiet(bars=False), capture(loaded.model, measure, miss):
@@ -86,27 +140,74 @@ def run_once(
 
 
 def verify(
-    model: str | LoadOptions | LoadedModel = "fable",
+    model: AnyModel = "fable",
     options: VerifyOptions | None = None,
     *,
     prompt: str | None = None,
     progress: Progress | None = None,
+    **given: Unpack[Asked],
 ) -> Report:
-    """Judge whether any token of a causal language model sees the future.
+    """Judge whether any position of a sequence model sees the future.
 
-    `model` as for `trace`. Random tokens serve; `prompt` asks with a text of your own.
-    The report's `outcome` and `exit_code` are the verdict; nothing is raised for a leak.
+    `model` is a bundled name, a directory or a hub id, `LoadOptions`, a `LoadedModel`, a causal
+    language model of transformers, or any `torch.nn.Module` or callable that maps token ids, shape
+    (batch, time), or numbers, shape (batch, time, features), to (batch, time, ...). For the last
+    say what it reads, `vocab_size=` or `example=`, and where it takes more than `model(inputs)`,
+    how it is called: see `OwnModel`, whose fields are keywords here. So are those of
+    `VerifyOptions`; they replace what `options` says.
 
-    Raises AttnscopeError when the model cannot be loaded or does not run.
+    The report's `outcome` and `exit_code` are the verdict; nothing is raised for a leak. A model
+    in memory is judged in eval mode, without gradients, where it is and as it is: modes, buffers,
+    hooks, backends and random states are as before afterwards, whatever happens. Random tokens
+    serve; `prompt` asks with a text, for models with a tokenizer.
+
+    Raises AttnscopeError when the model cannot be loaded or does not run, and TypeError for a
+    keyword that is none.
     """
-    options = options or VerifyOptions()
-    origin = LoadOptions(model=model) if isinstance(model, str) else model
-    loaded = _loaded(model, progress)
+    fed, asked = _told_apart(given)
+    options = replace(options or VerifyOptions(), **asked)
+    if isinstance(model, str | LoadOptions | LoadedModel):
+        if fed:
+            raise LoadError(f"{next(iter(fed))}= is for models of your own.", "Leave it out.")
+        origin = LoadOptions(model=model) if isinstance(model, str) else model
+        loaded = _loaded(model, progress)
+        source = None if isinstance(origin, LoadedModel) else origin
+        if source is not None and names_factory(source.model):
+            source = None  # no script can make it anew
+    else:
+        loaded, source = in_memory(model, fed), None
     if prompt is not None:
         options = replace(options, ids=tokenize(loaded, prompt).ids)
-    return verify_model(
-        loaded, options, progress, None if isinstance(origin, LoadedModel) else origin
-    )
+    with as_found(loaded.model):
+        return verify_model(loaded, options, progress, source)
+
+
+def in_memory(
+    model: Callable[..., Any], fed: Mapping[str, Any] = MappingProxyType({})
+) -> LoadedModel:
+    """A model in memory, neither copied nor moved.
+
+    A causal language model of transformers is known by its config, unless `fed`, fields of
+    `OwnModel`, says how it is called. Raises LoadError when it is not known what it reads.
+    """
+    if isinstance(model, OwnModel):
+        return load_own(replace(model, **fed))
+    theirs: Any = model if isinstance(model, PreTrainedModel) and not fed else None
+    if theirs is not None and theirs.get_output_embeddings() is not None:
+        return loaded_from(theirs)
+    return load_own(OwnModel(model=model, **fed))
+
+
+def _told_apart(given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """How a model is fed, and what it is asked."""
+    feeding = {one.name for one in fields(OwnModel)} - {"model"}
+    asking = {one.name for one in fields(VerifyOptions)}
+    for name in given.keys() - feeding - asking:
+        near = difflib.get_close_matches(name, [*feeding, *asking], n=1)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        raise TypeError(f"verify() got an unexpected keyword argument {name!r}.{hint}")
+    fed = {name: value for name, value in given.items() if name in feeding}
+    return fed, {name: value for name, value in given.items() if name in asking}
 
 
 def _unused(loaded: LoadedModel) -> str:
@@ -117,9 +218,11 @@ def _unused(loaded: LoadedModel) -> str:
     )
 
 
-def _loaded(model: str | LoadOptions | LoadedModel, progress: Progress | None) -> LoadedModel:
+def _loaded(model: AnyModel, progress: Progress | None) -> LoadedModel:
     if isinstance(model, LoadedModel):
         return model
+    if not isinstance(model, str | LoadOptions):
+        return in_memory(model)
     return load(LoadOptions(model=model) if isinstance(model, str) else model, progress)
 
 

@@ -35,6 +35,8 @@ class Condition:
     """Arguments without which the model cannot be asked."""
     needs_cache: bool = False
     """True when it makes sense only for a model that returns a cache."""
+    their_cache: bool = False
+    """True when it makes or edits a cache of transformers' own classes."""
     aside: str = ""
     """Tokens beside the ones asked about that must not matter, in words; empty when there are
     none."""
@@ -211,6 +213,7 @@ CONDITIONS: Mapping[str, Condition] = {
             words="A DynamicCache that keeps everything, also for layers with a window.",
             promise=promises.CACHE,
             needs_cache=True,
+            their_cache=True,
         ),
         Condition(
             key="sliding_cache",
@@ -218,6 +221,7 @@ CONDITIONS: Mapping[str, Condition] = {
             words="A DynamicCache made from the config, which forgets what the window has passed.",
             promise=promises.CACHE,
             needs_cache=True,
+            their_cache=True,
         ),
         Condition(
             key="static_cache",
@@ -226,6 +230,7 @@ CONDITIONS: Mapping[str, Condition] = {
             promise=promises.STATIC,
             least=7,
             needs_cache=True,
+            their_cache=True,
         ),
         Condition(
             key="offloaded_cache",
@@ -233,6 +238,7 @@ CONDITIONS: Mapping[str, Condition] = {
             words="A DynamicCache that moves layers to the CPU and back.",
             promise=promises.CACHE,
             needs_cache=True,
+            their_cache=True,
         ),
         Condition(
             key="reordered",
@@ -240,6 +246,7 @@ CONDITIONS: Mapping[str, Condition] = {
             words="Two rows are read, the cache keeps the second one twice, and goes on.",
             promise=promises.CACHE,
             needs_cache=True,
+            their_cache=True,
             aside="the dropped beam",
         ),
         Condition(
@@ -248,6 +255,7 @@ CONDITIONS: Mapping[str, Condition] = {
             words="Draft tokens are read, rejected by cropping the cache, and others follow.",
             promise=promises.CROP,
             needs_cache=True,
+            their_cache=True,
             aside="the rejected tokens",
         ),
         Condition(

@@ -6,15 +6,22 @@ capture runs.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from types import FrameType
 from typing import Any
 
+import torch
 from torch import Tensor
+from torch.nn.attention import flex_attention as torch_flex
 from transformers.integrations import flash_attention, flex_attention
 
 from attnscope.capture.received import Received, mask_words
 from attnscope.masks import Mask, blocks, causal, everything, padding, sliding
+
+_FLEX = (torch_flex.__file__, "flex_attention")
+"""File and name of torch's function, which its compiled form keeps."""
 
 Report = Callable[[Received], None]
 Inside = Callable[[], AbstractContextManager[None]]
@@ -50,6 +57,31 @@ def flex_calls(report: Report, inside: Inside) -> Iterator[None]:
 
     with replaced(flex_attention, name, spy):
         yield
+
+
+@contextmanager
+def own_flex_calls(report: Report) -> Iterator[None]:
+    """Report each call of torch's own `flex_attention`, wherever a model took it from.
+
+    A model holds it under a name of its own, and compiled as a rule; Python's profiler sees its
+    frame begin and end all the same. A profiler that runs already is told everything as before.
+    """
+    before = sys.getprofile()
+
+    def profile(frame: FrameType, event: Any, result: Any) -> None:
+        if before is not None:
+            before(frame, event, result)
+        code = frame.f_code
+        if event == "return" and (code.co_filename, code.co_name) == _FLEX and result is not None:
+            given = frame.f_locals
+            with torch._C.DisableTorchFunction():
+                report(_from_flex(result, given["query"], given["key"], given["value"], given))
+
+    sys.setprofile(profile)
+    try:
+        yield
+    finally:
+        sys.setprofile(before)
 
 
 @contextmanager

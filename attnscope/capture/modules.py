@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from torch import nn
@@ -20,16 +20,13 @@ class ModuleStack:
     @contextmanager
     def watching(self) -> Iterator[None]:
         """Hook every module of the model; all hooks are gone on every way out."""
-        handles = []
-        try:
+        with ExitStack() as stack:
+            stack.callback(self._running.clear)
             for module in self._model.modules():
-                handles.append(module.register_forward_pre_hook(self._enter))
-                handles.append(module.register_forward_hook(self._leave, always_call=True))
+                stack.callback(module.register_forward_pre_hook(self._enter).remove)
+                handle = module.register_forward_hook(self._leave, always_call=True)
+                stack.callback(handle.remove)
             yield
-        finally:
-            for handle in handles:
-                handle.remove()
-            self._running.clear()
 
     def _enter(self, module: nn.Module, args: Any) -> None:
         self._running.append(module)

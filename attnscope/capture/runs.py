@@ -9,13 +9,12 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import PreTrainedModel
 
 from attnscope.errors import AttnscopeError, CaptureError, SelectionError
 
 
 def forward(
-    model: PreTrainedModel,
+    model: Any,
     ids: Sequence[int],
     beside: Mapping[str, Sequence[int]] = MappingProxyType({}),
 ) -> Tensor:
@@ -59,4 +58,5 @@ def failed(model: Any, error: Exception, backend: str | None = None) -> str:
         backend = getattr(model.config, "_attn_implementation", None) or "its own attention"
     lines = str(error).strip().splitlines()
     first = lines[0].strip() if lines else "no reason given"
-    return f"{type(model).__name__} failed on {backend}: {type(error).__name__}: {first}"
+    name = getattr(model, "called", type(model).__name__)  # a stand-in is called what it holds
+    return f"{name} failed on {backend}: {type(error).__name__}: {first}"

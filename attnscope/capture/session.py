@@ -12,8 +12,9 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager, nullco
 
 from torch import Tensor, nn
 
+from attnscope.capture.fused import paths_kept
 from attnscope.capture.interface import Attention, InterfaceCall, interface_calls
-from attnscope.capture.kernels import flash_calls, flex_calls
+from attnscope.capture.kernels import flash_calls, flex_calls, own_flex_calls
 from attnscope.capture.modules import ModuleStack
 from attnscope.capture.received import Received
 from attnscope.capture.resolve import at_interface, outside
@@ -57,6 +58,7 @@ class _Session:
     def __init__(self, model: nn.Module, on_call: OnCall, on_unseen: OnUnseen | None) -> None:
         self._on_call = on_call
         self._on_unseen = on_unseen
+        self._model = model
         self._modules = ModuleStack(model)
         self._thread = threading.get_ident()
         self._open: list[list[Received]] = []
@@ -64,11 +66,15 @@ class _Session:
         self._busy = False
         # torch.compile would trace through an active torch-function mode, so a model on flex,
         # which compiles its kernel and its block masks, is watched at the interface only.
-        self._everywhere = not _runs_flex(model)
+        self._own_flex = bool(getattr(model, "calls_flex", False))
+        self._everywhere = not self._own_flex and not _runs_flex(model)
 
     @contextmanager
     def recording(self) -> Iterator[None]:
         with ExitStack() as stack:
+            stack.enter_context(paths_kept(self._model))
+            if self._own_flex:
+                stack.enter_context(own_flex_calls(self._received))
             stack.enter_context(flex_calls(self._received, self._deaf))
             stack.enter_context(flash_calls(self._received, self._deaf))
             stack.enter_context(interface_calls(self._around))

@@ -19,6 +19,7 @@ from torch.overrides import TorchFunctionMode
 
 from attnscope.capture import score_steps
 from attnscope.capture.einsum import weighted
+from attnscope.capture.fused import FUSED, from_fused
 from attnscope.capture.lineage import Scores
 from attnscope.capture.received import Received
 from attnscope.capture.torch_witness import Weights, from_sdpa, from_weights
@@ -32,7 +33,7 @@ Place = Callable[[], str | None]
 """Names the module that is running; None where what happens is somebody else's to judge."""
 
 _KEEPS_WEIGHTS = score_steps.UNCHANGED | score_steps.MOVES | {"__getitem__", "nan_to_num"}
-_NOT_LOOKED_INTO = frozenset({"multi_head_attention_forward", "_native_multi_head_attention"})
+_NOT_LOOKED_INTO = frozenset({"multi_head_attention_forward"})
 _LOST = "what became of a softmax is not understood"
 _FROM_SCORES = "a number made from scores"
 _OURS = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
@@ -85,6 +86,10 @@ class TorchCalls(TorchFunctionMode):
         try:
             if name == "scaled_dot_product_attention":
                 received = from_sdpa(output, args, kwargs)
+            elif name in FUSED:
+                received = from_fused(name, output, args, kwargs)
+                if received is None:
+                    self._tell(None, f"{name} on nested tensors or two sequences is not read")
             elif name in _NOT_LOOKED_INTO:
                 self._tell(None, f"{name} is not looked into")
             elif known or name in score_steps.BEGINNINGS:

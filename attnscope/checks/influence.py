@@ -20,9 +20,21 @@ def worst(values: Tensor) -> tuple[float, int, int]:
 
 
 def still_positions(one: Influence) -> list[int]:
-    """The swapped positions whose own output did not move."""
-    own = one.drift[list(one.swapped), range(len(one.swapped))]
-    return [one.swapped[int(column)] for column in (own == 0).nonzero().flatten()]
+    """The swapped positions whose own output did not move.
+
+    With `own_or_later`: that moved nothing from there on, but for the last ones in a row.
+    """
+    rows, swapped = torch.arange(one.drift.shape[0])[:, None], torch.tensor(one.swapped)
+    looked_at = rows >= swapped if one.own_or_later else rows == swapped
+    moved = (one.drift.masked_fill(~looked_at, 0.0) > 0).any(dim=0).tolist()
+    if one.own_or_later and any(moved):
+        moved = moved[: len(moved) - moved[::-1].index(True)]
+    return [place for place, seen in zip(one.swapped, moved, strict=False) if not seen]
+
+
+def own_words(one: Influence) -> str:
+    """What a swapped position must move."""
+    return "their own outputs or later ones" if one.own_or_later else "their own logits"
 
 
 def _forbidden(one: Influence) -> Tensor:
@@ -84,7 +96,7 @@ class FutureInfluence(Check):
             words = f"{_swept(evidence)}: {int(moved):,} pairs moved that must not"
             return Verdict(findings=(_finding(evidence, at(evidence.place)),), reason=words)
         if still := still_positions(evidence):  # logits that are all NaN stand still too
-            words = f"{counted(len(still), 'swapped position')} did not move its own logits"
+            words = f"{counted(len(still), 'swapped position')} did not move {own_words(evidence)}"
             return Verdict(reason=f"{words}, first {still[0]}: nothing can be seen", skipped=True)
         cells = int((~evidence.allowed).sum())
         return Verdict(reason=f"{_swept(evidence)}: {cells:,} pairs, none moved by a single bit")
@@ -117,10 +129,13 @@ class ModuleInfluence(Check):
         found = []
         for one in evidence.maps:
             ahead = _forbidden(one) * _later(one)
-            if not one.rounding and (ahead > 0).any():
+            if not one.rounding and not one.untold and (ahead > 0).any():
                 found.append(_finding(_only(one, _later(one)), at(one.place)))
         if found:
             return Verdict(findings=tuple(found), reason=counted(len(found), "module"))
+        for one in evidence.maps:
+            if one.untold:
+                return untold(float(_forbidden(one).max()), one.place)
         if gap := _gap(evidence):
             return gap
         more = f"; rounding only in {len(rounding)}" if rounding else ""
@@ -191,6 +206,9 @@ class Blindness(Check):
 
     def judge(self, evidence: Modules) -> Verdict:
         """Each distance, key and query in sight moves something."""
+        if evidence.undeclared:
+            words = "nothing says how far a layer must see (an expectation would)"
+            return Verdict(reason=words, beside_the_point=True)
         judged = [one for one in evidence.maps if one.expected.any()]
         sure = [one for one in judged if not one.undecided]
         found = [finding for one in sure if (finding := _blind(one)) is not None]

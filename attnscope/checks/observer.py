@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from attnscope.checks.base import Check, Verdict
+from attnscope.checks.influence import own_words, still_positions
 from attnscope.checks.wording import at, size
 from attnscope.records.evidence import Floor, Influence, Repeat
 from attnscope.report import Finding
@@ -89,7 +90,8 @@ class NothingMoves(Check):
     Why it matters: in such a model every leak passes. A fresh initialisation is often like this.
 
     How it is measured: each swapped position must move its own logits, and at least one swap must
-    move a later position.
+    move a later position. In a model of your own, which may shift its inputs, a position must move
+    its own output or a later one, but for the last ones.
 
     When it is wrong: a model whose tokens really do not look at each other (a bigram model) has
     nothing to check either.
@@ -105,19 +107,17 @@ class NothingMoves(Check):
         """Every position moves itself, some position moves a later one."""
         rows = torch.arange(evidence.drift.shape[0])[:, None]
         swapped = torch.tensor(evidence.swapped)
-        own = evidence.drift[swapped, torch.arange(len(swapped))]
-        still = [evidence.swapped[int(one)] for one in (own == 0).nonzero().flatten()]
-        if still:
-            words = f"{len(still)} of {len(swapped)} swapped positions do not move their own logits"
-            return Verdict(reason=f"{words}: nothing can be seen", skipped=True)
+        if still := still_positions(evidence):
+            words = f"{len(still)} of {len(swapped)} swapped positions do not move"
+            reason = f"{words} {own_words(evidence)}: nothing can be seen"
+            return Verdict(reason=reason, skipped=True)
         if len(rows) < 2:
             return Verdict(reason="a single token has no later one to move", skipped=True)
         later = evidence.drift * (rows > swapped)
         if not (later > 0).any():
             return Verdict(reason="no swap moves a later position", skipped=True)
-        return Verdict(
-            reason=f"all {len(swapped)} swapped positions move their own logits, and later ones"
-        )
+        words = f"all {len(swapped)} swapped positions move {own_words(evidence)}"
+        return Verdict(reason=words if evidence.own_or_later else f"{words}, and later ones")
 
 
 class SightTooShort(Check):

@@ -13,8 +13,8 @@ def at(place: Place) -> str:
 
 
 def untold(measured: float, place: Place) -> Verdict:
-    """Among experts, as small as rounding, and no finer kernel: neither a pass nor a finding."""
-    words = f"{size(measured)} moved ahead, as little as rounding among experts does"
+    """As small as rounding, and no finer kernel: neither a pass nor a finding."""
+    words = f"{size(measured)} moved ahead, as little as rounding does"
     return Verdict(reason=f"{words}, and nothing here runs in float64 ({at(place)})", skipped=True)
 
 

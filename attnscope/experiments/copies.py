@@ -69,5 +69,6 @@ def _copy(subject: Subject, dtype: torch.dtype) -> Subject | None:
     if model is None:
         return None
     twin = Subject(model, subject.vocabulary.tolist(), subject.cost)
+    twin.wide = subject.own and dtype == torch.float64
     twin.first_position = subject.first_position
     return twin

@@ -103,11 +103,12 @@ def of_contents(means: Means, setting: Setting, found: Contents) -> Contents:
 
 
 def small(means: Means, measured: float, again: Callable[[Subject], float]) -> bool:
-    """True when a drift is no larger than rounding among experts can be.
+    """True when a drift is no larger than rounding across positions can be.
 
     `again` measures it on another subject.
     """
-    if measured == float("inf") or not routes(means.subject.model):
+    model = means.subject.model
+    if measured == float("inf") or not mixers.rounds_across(model, model):
         return False
     if means.subject.model.dtype not in HALVES:
         return measured <= means.limit
@@ -151,8 +152,9 @@ def _clean_alone(means: Means, name: str) -> bool:
 
 
 def _untold(means: Means, setting: Setting, before: float, name: str) -> bool:
-    """True where a drift as small as rounding enters at a module that holds experts, and neither
-    the model nor that module runs in float64: kernels such as FlexAttention on a CPU have none.
+    """True where a drift as small as rounding enters at a module that holds experts, or in a model
+    of unknown making, and neither the model nor that module runs in float64: kernels such as
+    FlexAttention on a CPU have none.
 
     Where experts can be computed apart it was told already: what still moved is no rounding.
     """
@@ -160,6 +162,8 @@ def _untold(means: Means, setting: Setting, before: float, name: str) -> bool:
         return False
     if means.finer is not None and copies.usable(means.finer, setting):
         return False
+    if means.subject.own:
+        return True
     calls = [call for call in means.recorded if call.name == name and routes(call.module)]
     asked = means.asked.positions[:1], means.asked.seed, torch.float64
     return bool(calls) and all(replay(call, *asked) is None for call in calls)

@@ -9,12 +9,13 @@ measured in the model, dtype and backend at hand, and a leak cannot inflate it.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from attnscope.capture.fused import paths_kept
 from attnscope.experiments.subject import Subject
 from attnscope.measure.drift import drift
 
@@ -47,11 +48,8 @@ def stirred(model: nn.Module, seed: int) -> Iterator[None]:
         return (output.double() * (1 + torch.finfo(output.dtype).eps * noise)).to(output.dtype)
 
     leaves = [module for module in model.modules() if not any(module.children())]
-    handles = []
-    try:
+    with ExitStack() as stack:
+        stack.enter_context(paths_kept(model))
         for module in leaves:
-            handles.append(module.register_forward_hook(stir))
+            stack.callback(module.register_forward_hook(stir).remove)
         yield
-    finally:
-        for handle in handles:
-            handle.remove()

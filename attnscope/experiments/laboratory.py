@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -101,9 +102,8 @@ class Laboratory:
     def beside_the_point(self, key: str) -> str:
         """Why a condition is none for this model, in words; empty where it is one."""
         condition = CONDITIONS[key]
-        missing = [name for name in condition.needs if name not in self.subject.takes]
-        if missing:
-            return f"its forward takes no {' and no '.join(missing)}"
+        if reason := self.subject.unfit(condition):
+            return reason
         if condition.needs_cache and not self._returns_cache():
             return "it returns no cache"
         offloads = key == "offloaded_cache" and self.subject.device.type == "cpu"
@@ -154,6 +154,7 @@ class Laboratory:
             allowed=visible[:, positions],
             expected=self._expected()[:, positions],
             place=NOWHERE,
+            own_or_later=self.subject.own,
         )
         if not mixers.forbidden(found):
             return found
@@ -170,7 +171,9 @@ class Laboratory:
 
     def _modules(self) -> Modules:
         """Replay each module of the plain run with one position changed at a time."""
-        return mixers.influences(self._recorded(), self._asked())
+        found = mixers.influences(self._recorded(), self._asked())
+        exact = any(one.exact for one in self._declared)
+        return replace(found, undeclared=self.subject.own and not exact)
 
     def _calls(self, key: str) -> Readings:
         """Read each attention call's mask and weights in a condition."""

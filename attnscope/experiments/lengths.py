@@ -15,6 +15,7 @@ from attnscope.experiments.subject import Subject
 from attnscope.experiments.switches import attention
 from attnscope.load import LoadedModel, tokens_from_ids
 from attnscope.load.describe import longest_prompt
+from attnscope.load.stand_in import StandIn
 
 SHORTEST, LONGEST = 21, 600
 """Tokens by default. Longer than two windows where that stays below the second number."""
@@ -35,6 +36,9 @@ def choose_ids(
 
     Raises PromptError for a length that the model has no positions for, or of less than 2.
     """
+    model = loaded.model
+    if isinstance(model, StandIn) and length is None and ids is None and model.example is not None:
+        ids = model.example.tolist()
     if ids is not None:
         if len(ids) < 2:
             raise PromptError(
@@ -63,7 +67,12 @@ def _fitting(model: Any, declared: Sequence[Declared], limit: int | None) -> int
     widths = {size for one in model.parameters() for size in one.shape}
     text = model.config.get_text_config(decoder=True)
     widths |= {value for value in vars(text).values() if type(value) is int}
-    while tokens in widths or any(tokens % size == 0 for size in narrow if size > 1):
+    factor = isinstance(model, StandIn)  # its axes are told by their lengths alone
+    while (
+        tokens in widths
+        or any(tokens % size == 0 for size in narrow if size > 1)
+        or (factor and any(size % tokens == 0 for size in widths))
+    ):
         tokens += 1
     return tokens if limit is None else min(tokens, limit)
 
@@ -81,6 +90,8 @@ def choose_backends(model: Any, asked: Sequence[str], *, reloads: bool) -> tuple
     Those that were not named must be ones to which the model can be switched, or loaded anew.
     """
     loaded = model.config._attn_implementation or "eager"
+    if isinstance(model, StandIn) and tuple(asked) in {(), ("all",)}:
+        return model.kernels
     if asked and tuple(asked) != ("all",):
         return tuple(dict.fromkeys(loaded if one == "auto" else one for one in asked))
     usable = [loaded]

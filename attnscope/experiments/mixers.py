@@ -16,6 +16,8 @@ from attnscope.capture.traits import routes
 from attnscope.declared import Declared
 from attnscope.experiments.replay import Recorded, replay
 from attnscope.experiments.switches import batched_experts
+from attnscope.load.own import chains_layers
+from attnscope.load.stand_in import StandIn
 from attnscope.records.evidence import Influence, Modules, Place
 
 ROUNDING_SHRINKS = 1e-3
@@ -82,6 +84,14 @@ def meet_in_masks_only(calls: Sequence[Recorded], asked: Asked) -> bool:
     beside = any(mixes(one) for call in inner if (one := _influence(call, some)) is not None)
     stacks = {name.split(".layers.")[0] for name in asked.attending if ".layers." in name}
     return not beside and len(stacks) < 2
+
+
+def rounds_across(module: nn.Module, model: nn.Module) -> bool:
+    """True where rounding may touch positions that nothing else does: among experts, which are
+    batched by how many tokens chose them, and in a model of unknown making, which may take Fourier
+    transforms over time.
+    """
+    return isinstance(model, StandIn) or routes(module)
 
 
 def vanishes(native: Tensor, finer: Tensor) -> bool:
@@ -180,7 +190,8 @@ def _decided(one: Influence, call: Recorded, asked: Asked) -> Influence:
     exact = replay(call, again, asked.seed, torch.float64)
     even = replay(call, again, asked.seed, torch.float64, DAMPING) if still.any() else exact
     if exact is None or even is None:
-        return replace(one, undecided=bool(still.any()))
+        lost = isinstance(asked.model, StandIn) and bool(wrong.any()) and _small(one, call, asked)
+        return replace(one, undecided=bool(still.any()), untold=lost)
     place = [one.swapped.index(position) for position in again]
     native, may = one.drift[:, place], one.allowed[:, place]
     if wrong.any() and _small(one, call, asked) and (words := _rounding(native, exact, may)):
@@ -202,9 +213,9 @@ def _batched(one: Influence, call: Recorded, positions: list[int], asked: Asked)
 
 
 def _small(one: Influence, call: Recorded, asked: Asked) -> bool:
-    """True when the module holds experts, and what may not move does so as little as rounding."""
+    """True when the module may round across positions, and what may not move does so as little."""
     ahead = float(one.drift.masked_fill(one.allowed, 0.0).max())
-    if ahead == float("inf") or not routes(call.module):
+    if ahead == float("inf") or not rounds_across(call.module, asked.model):
         return False
     share = NATIVE_SHARE.get(asked.model.dtype)
     if share is None:  # half precision also picks between nearly even experts
@@ -237,15 +248,17 @@ def _candidates(model: nn.Module, calls: Sequence[Recorded]) -> frozenset[str]:
     """The children of the layers, layers without any (XLM has a list of attentions beside others),
     and the outermost recorded modules that hold no layer.
     """
+    own = isinstance(model, StandIn)
     layers = [
         f"{name}.{number}"
         for name, module in model.named_modules()
-        if isinstance(module, ModuleList)
+        if isinstance(module, ModuleList) or (own and chains_layers(module))
         for number in range(len(module))
     ]
     names = [call.name for call in calls]
     outermost = [one for one in layers if not any(one.startswith(f"{two}.") for two in layers)]
     inside = [name for name in names if any(name.startswith(f"{one}.") for one in outermost)]
+    whole = [name for name in names if own and name in outermost]  # they may mix in themselves
     direct = [name for name in inside if not any(name.startswith(f"{one}.") for one in inside)]
     bare = [
         name
@@ -259,4 +272,4 @@ def _candidates(model: nn.Module, calls: Sequence[Recorded]) -> frozenset[str]:
         if name not in inside and name not in outermost and name not in holders
     ]
     free = [name for name in others if not any(name.startswith(f"{one}.") for one in others)]
-    return frozenset((*direct, *bare, *free))
+    return frozenset((*(whole or direct), *bare, *free))

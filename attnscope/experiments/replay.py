@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,7 +18,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from transformers import Cache
 
+from attnscope.capture.fused import paths_kept
+from attnscope.experiments.rows import told_by_length
 from attnscope.experiments.switches import exact_copy
+from attnscope.experiments.wider import Wider
 from attnscope.measure.drift import drift
 
 PER_TOKEN = (nn.Linear, nn.Embedding, nn.LayerNorm, nn.RMSNorm, nn.Dropout)
@@ -41,6 +44,8 @@ class Recorded:
     """Index or name of the argument with a row a token."""
     tokens: int
     """How many."""
+    anywhere: bool = False
+    """True where they may stand on any axis; see `attnscope.experiments.rows`."""
     beside: tuple[int | str, ...] = ()
     """Other arguments of its shape: what keys and values are made of may be given apart."""
 
@@ -64,34 +69,37 @@ class Recorded:
 def recording(model: nn.Module, tokens: int) -> Iterator[list[Recorded]]:
     """While inside, the calls of every module that is given a row a token; hooks end with it."""
     calls: list[Recorded] = []
+    anywhere = told_by_length(model, tokens)
     names = {id(module): name for name, module in model.named_modules()}
 
     def before(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        places = _rows_a_token(args, kwargs, tokens)
+        places = _rows_a_token(args, kwargs, tokens, anywhere)
         if not places:
             return
         args, kwargs = _own_caches(args), _own_caches(kwargs)  # this layer will write into them
-        call = Recorded(names[id(module)], module, args, kwargs, places[0], tokens, places[1:])
+        call = Recorded(
+            names[id(module)], module, args, kwargs, places[0], tokens, anywhere, places[1:]
+        )
         copies = [one.detach().clone() for one in call.all_given()]  # later layers may write there
         args, kwargs = call.with_given(copies)
         calls.append(replace(call, args=args, kwargs=kwargs))
 
     def after(module: nn.Module, args: Any, output: Any) -> None:
-        if _first_row_a_token(output, tokens) is None:  # a router, a mask, a table of angles
+        if (
+            _first_row_a_token(output, tokens, anywhere) is None
+        ):  # a router, a mask, a table of angles
             own = [place for place, call in enumerate(calls) if call.module is module]
             if own:
                 del calls[own[-1]]
 
-    handles = []
-    try:
+    with ExitStack() as stack:
+        stack.enter_context(paths_kept(model))
         for module in model.modules():
             if module is not model and type(module) not in PER_TOKEN:
-                handles.append(module.register_forward_pre_hook(before, with_kwargs=True))
-                handles.append(module.register_forward_hook(after))
+                handle = module.register_forward_pre_hook(before, with_kwargs=True)
+                stack.callback(handle.remove)
+                stack.callback(module.register_forward_hook(after).remove)
         yield calls
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 def replay(
@@ -138,8 +146,8 @@ def _noise(like: Tensor, generator: torch.Generator) -> Tensor:
 
 def _with_row(given: Tensor, other: Tensor, position: int, tokens: int) -> Tensor:
     changed = given.clone()
-    row = position if changed.shape[0] == tokens else (slice(None), position)
-    changed[row] = other[row]
+    axis = tuple(changed.shape).index(tokens)
+    changed.movedim(axis, 0)[position] = other.movedim(axis, 0)[position]
     return changed
 
 
@@ -148,11 +156,12 @@ def _run(call: Recorded, given: Sequence[Tensor]) -> Tensor | None:
     args, kwargs = call.with_given([one.clone() for one in given])
     args, kwargs = _own_caches(args), _own_caches(kwargs)
     try:
-        with torch.no_grad():
+        wide = call.anywhere and given[0].dtype == torch.float64
+        with torch.no_grad(), Wider() if wide else nullcontext():
             output = call.module(*args, **kwargs)
     except Exception:  # kernels without this dtype, modules that need their caller
         return None
-    return _first_row_a_token(output, call.tokens)
+    return _first_row_a_token(output, call.tokens, call.anywhere)
 
 
 def _exact(call: Recorded, dtype: torch.dtype) -> Recorded | None:
@@ -164,25 +173,27 @@ def _exact(call: Recorded, dtype: torch.dtype) -> Recorded | None:
 
 
 def _rows_a_token(
-    args: tuple[Any, ...], kwargs: dict[str, Any], tokens: int
+    args: tuple[Any, ...], kwargs: dict[str, Any], tokens: int, anywhere: bool
 ) -> tuple[int | str, ...]:
     """The first argument with a row a token, and all others of its shape."""
     named: list[tuple[int | str, Any]] = [*enumerate(args), *kwargs.items()]
-    rows = [(name, value) for name, value in named if _row_a_token(value, tokens)]
+    rows = [(name, value) for name, value in named if _row_a_token(value, tokens, anywhere)]
     return tuple(name for name, value in rows if value.shape == rows[0][1].shape)
 
 
-def _first_row_a_token(output: Any, tokens: int) -> Tensor | None:
+def _first_row_a_token(output: Any, tokens: int, anywhere: bool) -> Tensor | None:
     for tensor in output if isinstance(output, tuple | list) else (output,):
-        if isinstance(tensor, Tensor) and _row_a_token(tensor, tokens):
-            return tensor.reshape(tokens, -1)
+        if isinstance(tensor, Tensor) and _row_a_token(tensor, tokens, anywhere):
+            return tensor.movedim(tuple(tensor.shape).index(tokens), 0).reshape(tokens, -1)
     return None
 
 
-def _row_a_token(value: Any, tokens: int) -> bool:
+def _row_a_token(value: Any, tokens: int, anywhere: bool) -> bool:
     if not isinstance(value, Tensor) or not value.is_floating_point():
         return False
     shape = tuple(value.shape)
+    if anywhere:
+        return value.ndim > 1 and tokens in shape
     several = len(shape) >= 3 and shape[:2] in {(1, tokens), (tokens, 1)}  # XLNet puts time first
     return shape[:-1] == (tokens,) or several
 

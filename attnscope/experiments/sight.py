@@ -30,7 +30,10 @@ def smallest_seen(call: Recorded, seed: int) -> float | None:
     if in_head:
         return in_head
     for weight in WEIGHTS:
-        planted = mix_in(call.module, query=query, key=key, weight=weight)
+        planted = mix_in(
+            call.module, query=query, key=key, weight=weight,
+            tokens=call.tokens if call.anywhere else None,
+        )  # fmt: skip
         if not _seen(call, planted, query, key, seed):
             break
         whole = weight

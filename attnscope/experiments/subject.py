@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,15 +12,21 @@ import torch
 from torch import Tensor, nn
 
 from attnscope.capture.runs import failed
+from attnscope.conditions import Condition
 from attnscope.errors import AttnscopeError, CaptureError
 from attnscope.experiments.feeds import FEEDS, token_ids
 from attnscope.experiments.ways import ASIDE, WAYS
+from attnscope.experiments.wider import Wider
 from attnscope.load import LoadedModel
 from attnscope.load.describe import vocabulary_size
+from attnscope.load.stand_in import StandIn
 from attnscope.load.vocabulary import usable_ids
 
 CACHES = ("past_key_values", "cache_params", "state")
 """What models call the cache that they take and return; the first that a model takes counts."""
+
+THEIRS = "only models of transformers have it"
+"""Why a condition is beside the point that is about arguments and caches of transformers."""
 
 THROUGH_KWARGS = frozenset({"output_attentions", "use_cache"})
 """Arguments that transformers takes even where a forward only has `**kwargs`."""
@@ -62,10 +68,12 @@ class Subject:
         """What its position_ids count from; RoBERTa's count from one past the pad's id."""
         self.reached = False
         """True once it was proven that the model reads what is written over attention's output."""
+        self.wide = False
+        """True for a copy in which everything is to be computed in float64."""
         self._feed = FEEDS.get(getattr(self.model.config, "model_type", ""), token_ids)
-        parameters = inspect.signature(self.model.forward).parameters
-        open_ended = any(one.kind is one.VAR_KEYWORD for one in parameters.values())
-        self.takes = frozenset(parameters) | (THROUGH_KWARGS if open_ended else frozenset())
+        self.own = isinstance(model, StandIn)
+        """True for a model that transformers does not know."""
+        self.takes = _takes(self.model)
         self.cache_name = next((name for name in CACHES if name in self.takes), "")
 
     @property
@@ -89,7 +97,8 @@ class Subject:
             inputs[self.cache_name] = cached
             if self.cache_name == "cache_params":  # as their prepare_inputs_for_generation does
                 inputs.pop("attention_mask", None)
-        output, logits = self._feed(self.model, ids, inputs)
+        with Wider() if self.wide else nullcontext():
+            output, logits = self._feed(self.model, ids, inputs)
         self.cost.add(ids.numel())
         store = getattr(output, self.cache_name, None) if self.cache_name else None
         return Ran(logits.detach(), store)
@@ -109,6 +118,13 @@ class Subject:
             ) from error
         except Exception as error:  # whatever a model's own code raises
             raise CaptureError(failed(self.model, error)) from error
+
+    def unfit(self, condition: Condition) -> str:
+        """Why it cannot be called in a condition, in words; empty where it can."""
+        missing = [name for name in condition.needs if name not in self.takes]
+        if self.own:
+            return _unfit(condition, missing, cached=bool(self.cache_name))
+        return f"its forward takes no {' and no '.join(missing)}" if missing else ""
 
     def run(self, key: str, ids: Tensor, aside: Tensor) -> Tensor:
         """The logits of `ids` (1, token) in a condition, shape (token, vocab).
@@ -141,11 +157,35 @@ class Subject:
         return torch.where(other == ids, self.vocabulary[(place + step + 1) % size], other)
 
 
+def _unfit(condition: Condition, missing: list[str], *, cached: bool) -> str:
+    """Why a model that transformers does not know cannot be called in a condition."""
+    if condition.their_cache or {"position_ids", "output_attentions"}.intersection(missing):
+        return THEIRS
+    steps = condition.needs_cache or "use_cache" in condition.needs
+    if steps and condition.needs != ("use_cache",) and condition.needs:
+        return THEIRS
+    if steps and not cached:
+        return "no hooks were given for cached steps (prefill, step)"
+    return "no hook was given for padding (padded)" if missing else ""
+
+
+def _takes(model: Any) -> frozenset[str]:
+    """The arguments of its forward."""
+    if isinstance(model, StandIn):
+        return model.takes
+    parameters = inspect.signature(model.forward).parameters
+    open_ended = any(one.kind is one.VAR_KEYWORD for one in parameters.values())
+    return frozenset(parameters) | (THROUGH_KWARGS if open_ended else frozenset())
+
+
 def subject_of(loaded: LoadedModel, cost: Cost | None = None) -> Subject:
     """A loaded model as a subject."""
     model: Any = loaded.model
+    cost = cost or Cost(lambda forwards: None)
+    if isinstance(model, StandIn):
+        return Subject(model, model.vocabulary, cost)
     head = getattr(model.get_output_embeddings(), "weight", None)
     rows = vocabulary_size(model)
     rows = rows if head is None else min(rows, head.shape[0])
     usable = usable_ids(loaded.model, loaded.tokenizer, rows)
-    return Subject(loaded.model, usable, cost or Cost(lambda forwards: None))
+    return Subject(loaded.model, usable, cost)

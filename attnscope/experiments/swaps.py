@@ -14,6 +14,10 @@ from attnscope.experiments.subject import Subject
 from attnscope.experiments.watch import Recording, first_entry, watching
 from attnscope.measure.drift import drift
 
+ROUNDING = 1e-3
+"""Share of a module's movement below which a model of unknown making may be rounding across
+positions; a larger leak is located first."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setting:
@@ -73,7 +77,11 @@ def entry_of_swap(
     if setting.aside.numel():
         others = subject.others(setting.aside, setting.seed)
         beside = _recorded(subject, setting, aside=others).ids
-    return first_entry(base, changed, aside=False, visible=visible, beside=beside) or ""
+    for share in (ROUNDING, 0.0) if subject.own else (0.0,):
+        name = first_entry(base, changed, aside=False, visible=visible, beside=beside, share=share)
+        if name:
+            return name
+    return ""
 
 
 def entry_of_contents(subject: Subject, setting: Setting) -> str:

@@ -40,6 +40,25 @@ def attention(model: Any, name: str) -> Iterator[None]:
 
 
 @contextmanager
+def as_found(model: nn.Module) -> Iterator[None]:
+    """In eval mode inside; modes, buffers and every random state are put back on every way out."""
+    modes = [(module, module.training) for module in model.modules()]
+    buffers = [(one, one.detach().clone()) for one in model.buffers()]
+    devices = {one.device for one in model.parameters() if one.device.type == "cuda"}
+    with torch.random.fork_rng(devices=list(devices)):
+        try:
+            model.eval()
+            yield
+        finally:
+            for module, training in modes:
+                module.training = training
+            with torch.no_grad():
+                for buffer, before in buffers:
+                    if not torch.equal(buffer, before):
+                        buffer.copy_(before)
+
+
+@contextmanager
 def own_hooks(model: nn.Module) -> Iterator[None]:
     """Forward hooks that the model's own code adds inside are gone on every way out: transformers
     hooks a model for good when it is first asked for its attentions.

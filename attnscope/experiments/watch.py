@@ -9,11 +9,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+import torch
 from torch import Tensor, nn
+
+from attnscope.capture.fused import paths_kept
+from attnscope.experiments.rows import SHORTEST, row_a_token
+from attnscope.load.stand_in import StandIn
 
 
 @dataclass(slots=True)
@@ -40,35 +45,43 @@ class Recording:
 def watching(model: nn.Module) -> Iterator[Recording]:
     """Record every module's call while inside; all hooks are gone on every way out."""
     recording = Recording()
+    anywhere = isinstance(model, StandIn)
     names = {id(module): name for name, module in model.named_modules()}
-    open_calls: list[tuple[nn.Module, list[Tensor]]] = []
+    open_calls: list[tuple[nn.Module, list[Tensor] | None]] = []
 
     def start(module: nn.Module, args: Any, kwargs: Any) -> None:
         ids = kwargs.get("input_ids", args[0] if args else None)
         recording.ids.append(ids.detach().clone())
 
     def enter(module: nn.Module, args: Any, kwargs: Any) -> None:
-        given = [*_tensors(args), *_tensors(kwargs)]
-        open_calls.append((module, [one.detach().clone() for one in _of_tokens(given, recording)]))
+        tensors = [one for one in (*_tensors(args), *_tensors(kwargs)) if one.is_floating_point()]
+        given = _of_tokens(tensors, recording, anywhere)
+        # what was padded by hand cannot be compared: its caller is asked instead
+        unread = anywhere and not given and any(one.ndim > 1 for one in tensors)
+        open_calls.append((module, None if unread else [one.detach().clone() for one in given]))
 
     def leave(module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
         if not open_calls or open_calls[-1][0] is not module:
             return
         _, given = open_calls.pop()
-        returned = [one.detach().clone() for one in _of_tokens(_tensors(output), recording)]
+        if given is None:
+            return
+        tensors = _of_tokens(_tensors(output), recording, anywhere)
+        returned = [one.detach().clone() for one in tensors]
         frame = len(recording.ids) - 1
         recording.calls.append(ModuleCall(names[id(module)], frame, given, returned))
 
-    handles = [model.register_forward_pre_hook(start, with_kwargs=True)]
-    try:
+    with ExitStack() as stack:
+        stack.enter_context(paths_kept(model))
+        handle = model.register_forward_pre_hook(start, with_kwargs=True)
+        stack.callback(handle.remove)
         for module in model.modules():
             if module is not model:
-                handles.append(module.register_forward_pre_hook(enter, with_kwargs=True))
-                handles.append(module.register_forward_hook(leave, with_kwargs=True))
+                handle = module.register_forward_pre_hook(enter, with_kwargs=True)
+                stack.callback(handle.remove)
+                handle = module.register_forward_hook(leave, with_kwargs=True)
+                stack.callback(handle.remove)
         yield recording
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 def first_entry(
@@ -78,6 +91,7 @@ def first_entry(
     aside: bool,
     visible: Tensor | None = None,
     beside: list[Tensor] | None = None,
+    share: float = 0.0,
 ) -> str | None:
     """The module where forbidden influence enters; None if there is none.
 
@@ -85,7 +99,7 @@ def first_entry(
     the changed tokens themselves; else, in each row, the first changed one and all after it, or
     with `visible` (query, key) what sees a changed one. `beside` are the ids of a third run, in
     which the tokens aside are others: what happens at those is not asked, since rows of pads may
-    see anything.
+    see anything. What moves by no more than a `share` of a tensor's largest movement stands still.
     """
     if len(base.ids) != len(other.ids):
         return None
@@ -98,10 +112,11 @@ def first_entry(
         forbidden = [rows & only for rows, only in zip(forbidden, asked, strict=True)]
     for one, two in _pairs(base.calls, other.calls):
         rows = forbidden[one.frame]
-        given = any(_moved(*pair, rows) for pair in zip(one.given, two.given, strict=False))
-        if not given and any(
-            _moved(*pair, rows) for pair in zip(one.returned, two.returned, strict=False)
-        ):
+        pairs = zip(one.given, two.given, strict=False)
+        if any(_moved(*pair, rows, share) for pair in pairs):
+            continue
+        pairs = zip(one.returned, two.returned, strict=False)
+        if any(_moved(*pair, rows, share) for pair in pairs):
             return one.name
     return None
 
@@ -149,24 +164,34 @@ def _forbidden(base: list[Tensor], other: list[Tensor], aside: bool) -> list[Ten
     return told
 
 
-def _moved(one: Tensor, two: Tensor, rows: Tensor) -> bool:
+def _moved(one: Tensor, two: Tensor, rows: Tensor, share: float) -> bool:
     if one.shape != two.shape or one.shape[:2] != rows.shape:
         return False
     different = (one != two) & ~(one.isnan() & two.isnan())
+    if share:
+        gap = (one - two).abs().nan_to_num(torch.inf)
+        different &= gap > share * gap.max()
     return bool((different.any(dim=-1) & rows.to(different.device)).any())
 
 
-def _of_tokens(tensors: list[Tensor], recording: Recording) -> list[Tensor]:
-    """Those with a row a token, as (batch, token, feature)."""
+def _of_tokens(tensors: list[Tensor], recording: Recording, anywhere: bool) -> list[Tensor]:
+    """Those with a row a token, as (batch, token, feature).
+
+    With `anywhere` the tokens may stand on any axis, if their number tells it.
+    """
     if not recording.ids:
         return []
     batch, tokens = recording.ids[-1].shape
-    return [
-        one.reshape(batch, tokens, -1)
-        for one in tensors
-        if one.is_floating_point()
-        and (one.shape[:2] == (batch, tokens) or (one.ndim == 2 and len(one) == batch * tokens))
-    ]
+    found: list[Tensor] = []
+    for one in tensors:
+        if not one.is_floating_point():
+            continue
+        if one.shape[:2] == (batch, tokens) or (one.ndim == 2 and len(one) == batch * tokens):
+            found.append(one.reshape(batch, tokens, -1))
+        elif anywhere and tokens >= SHORTEST:
+            rows = row_a_token(one, batch, tokens)
+            found += [] if rows is None else [rows]
+    return found
 
 
 def _tensors(value: Any) -> list[Tensor]:

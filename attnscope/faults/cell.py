@@ -41,18 +41,22 @@ def open_cell(
 
 
 @contextmanager
-def mix_in(module: nn.Module, *, query: int, key: int, weight: float) -> Iterator[None]:
+def mix_in(
+    module: nn.Module, *, query: int, key: int, weight: float, tokens: int | None = None
+) -> Iterator[None]:
     """While inside, one position of a module's output takes `weight` from another one's.
 
-    The output is (batch, token, …), or (token, batch, …) where only that holds both positions.
+    The output is (batch, token, …), or (token, batch, …) where only that holds both positions; with
+    `tokens`, the first axis of that length counts them.
     """
 
     def mix(_module: nn.Module, _args: Any, output: Any) -> Any:
         first = output[0] if isinstance(output, tuple | list) else output
-        if first.ndim < 3 or max(first.shape[:2]) <= max(query, key):
+        axis = _axis(first, max(query, key), tokens)
+        if axis is None:
             return output
         mixed = first.clone()
-        rows = mixed if first.shape[1] > max(query, key) else mixed.transpose(0, 1)
+        rows = mixed.movedim(axis, 1)
         wide = torch.promote_types(first.dtype, torch.float32)
         seen, other = rows[:, query].to(wide), rows[:, key].to(wide)
         rows[:, query] = (seen + weight * (other - seen)).to(first.dtype)
@@ -63,3 +67,12 @@ def mix_in(module: nn.Module, *, query: int, key: int, weight: float) -> Iterato
         yield
     finally:
         handle.remove()
+
+
+def _axis(output: Tensor, last: int, tokens: int | None) -> int | None:
+    shape = tuple(output.shape)
+    if tokens is not None:
+        return shape.index(tokens) if tokens in shape else None
+    if len(shape) < 3 or max(shape[:2]) <= last:
+        return None
+    return 1 if shape[1] > last else 0

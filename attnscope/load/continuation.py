@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from attnscope.errors import PromptError
 from attnscope.load.describe import longest_prompt
-from attnscope.load.model import LoadedModel
+from attnscope.load.loaded import LoadedModel
 from attnscope.load.pieces import piece_texts
 from attnscope.load.quiet import quiet
 from attnscope.load.tokens import tokenize

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from torch.nn import ModuleList
-from transformers import PreTrainedModel
 
 from attnscope.records import ModelInfo
 
@@ -19,7 +18,7 @@ NO_POSITION_LIMIT = ("alibi", "use_alibi")
 """Flags of models that reach any length whatever their config's position field says."""
 
 
-def describe(model: PreTrainedModel, name: str) -> ModelInfo:
+def describe(model: Any, name: str) -> ModelInfo:
     """Fill a `ModelInfo` for a model that was asked for as `name`."""
     config = model.config.get_text_config(decoder=True)
     heads = attention_heads(config)
@@ -36,7 +35,7 @@ def describe(model: PreTrainedModel, name: str) -> ModelInfo:
     )
 
 
-def _layers(model: PreTrainedModel, configured: int) -> int:
+def _layers(model: Any, configured: int) -> int:
     """The config's number where the model has a stack of so many modules, else its longest stack.
 
     A decoder cut from an encoder-decoder counts the encoder in its config; some count half layers.
@@ -55,7 +54,7 @@ def attention_heads(config: Any) -> int:
     return _first_number(config, HEADS)
 
 
-def longest_prompt(model: PreTrainedModel) -> int | None:
+def longest_prompt(model: Any) -> int | None:
     """How many tokens the model has positions for; None where its config sets no limit."""
     config = model.config.get_text_config(decoder=True)
     if any(getattr(config, flag, False) for flag in NO_POSITION_LIMIT):
@@ -63,7 +62,7 @@ def longest_prompt(model: PreTrainedModel) -> int | None:
     return _first_number(config, POSITIONS) or None
 
 
-def vocabulary_size(model: PreTrainedModel) -> int:
+def vocabulary_size(model: Any) -> int:
     """How many token ids the model can read: the rows of its input embedding."""
     embedding: Any = model.get_input_embeddings()
     rows = getattr(embedding, "num_embeddings", None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
@@ -16,7 +16,6 @@ from transformers import (
     AutoConfig,
     AutoTokenizer,
     PreTrainedConfig,
-    PreTrainedModel,
     PreTrainedTokenizerBase,
 )
 
@@ -25,18 +24,15 @@ from attnscope.load.adapter import apply_adapter, mixed
 from attnscope.load.classes import auto_class, require_text_path, text_part
 from attnscope.load.describe import describe
 from attnscope.load.device import choose_device
+from attnscope.load.factory import load_factory, names_factory
 from attnscope.load.failures import explain, one_line
+from attnscope.load.loaded import LoadedModel, Progress
 from attnscope.load.options import BACKENDS, DTYPES, WEIGHTS, LoadOptions
 from attnscope.load.quiet import quiet
 from attnscope.load.random_weights import build_random, no_tokenizer, random_remark, reduce
 from attnscope.load.reach import hub_answers
 from attnscope.load.source import Source, find_source
 from attnscope.load.weights import WeightReport, require_every_weight
-from attnscope.records import ModelInfo
-
-Progress = Callable[[str], None]
-"""Told in plain words what is being done now; an empty string asks for silence, because a library
-is about to draw progress bars of its own."""
 
 LARGE = 2**30
 """Bytes of weights from which loading takes long enough to be shown."""
@@ -54,28 +50,6 @@ TOKENIZER_FILES = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LoadedModel:
-    """A model that is ready to read tokens."""
-
-    model: PreTrainedModel
-    """In eval mode, on its device."""
-    tokenizer: PreTrainedTokenizerBase | None
-    """None when there is none, or when it could not be read."""
-    tokenizer_problem: str
-    """Why there is no tokenizer, in words; empty where there is one."""
-    info: ModelInfo
-    """What it is."""
-    default_prompt: str
-    """A prompt that suits it."""
-    unused_weights: tuple[str, ...]
-    """Stored parameters that this architecture and config have no place for, sorted: parts of a
-    larger model as a rule, but also layers that a config with too few of them leaves out."""
-    remark: str = ""
-    """What was put in the checkpoint's place or on top of it, in words: random weights, an adapter.
-    Empty for a model as it is stored."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class _Filled:
     """A model with its weights, and what a reader must know about them."""
 
@@ -86,7 +60,7 @@ class _Filled:
 
 
 def load(options: LoadOptions, progress: Progress | None = None) -> LoadedModel:
-    """Load a bundled model, a local directory or a hub id.
+    """Load a bundled model, a local directory, a hub id, or what a `package.module:factory` makes.
 
     Nothing is written to stdout. Progress bars of the libraries go to stderr, only when `progress`
     is given, stderr is a terminal, and the model is large or comes from the hub.
@@ -94,6 +68,8 @@ def load(options: LoadOptions, progress: Progress | None = None) -> LoadedModel:
     Raises `LoadError` whatever goes wrong, a `ValueError` or a missing network included.
     """
     _check_choices(options)
+    if names_factory(options.model):
+        return load_factory(options)
     source = _locate(options)
     device = None if options.device_map else choose_device(options.device)
     tell = progress or _tell_nobody

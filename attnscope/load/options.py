@@ -14,7 +14,7 @@ class LoadOptions:
     """Which model, and how. The defaults need no network and no GPU."""
 
     model: str = "fable"
-    """A bundled name, a local directory or a Hugging Face hub id."""
+    """A bundled name, a local directory, a Hugging Face hub id, or `package.module:factory`."""
     device: str = "auto"
     """A torch device, or `auto`: cuda, then mps, then cpu."""
     dtype: str = "auto"
@@ -34,3 +34,5 @@ class LoadOptions:
     large, and reads no weights."""
     seed: int = 0
     """Decides random weights."""
+    vocab_size: int | None = None
+    """For a factory whose model reads token ids and does not say how many there are."""

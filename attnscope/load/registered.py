@@ -13,7 +13,7 @@ from attnscope.errors import LoadError
 from attnscope.load.classes import text_part
 from attnscope.load.describe import describe
 from attnscope.load.failures import one_line
-from attnscope.load.model import LoadedModel
+from attnscope.load.loaded import LoadedModel
 from attnscope.load.random_weights import random_remark
 from attnscope.shrink import build, shrink
 

@@ -9,7 +9,7 @@ from typing import Any
 from attnscope.errors import PromptError
 from attnscope.load.describe import longest_prompt, vocabulary_size
 from attnscope.load.failures import one_line
-from attnscope.load.model import LoadedModel
+from attnscope.load.loaded import LoadedModel
 from attnscope.load.pieces import piece_texts
 from attnscope.load.quiet import quiet
 from attnscope.load.vocabulary import usable_ids

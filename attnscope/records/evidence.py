@@ -61,6 +61,9 @@ class Influence:
     can tell the one from the other."""
     beyond: bool = False
     """True where the declared visibility is narrower than causal: a window or a chunk."""
+    own_or_later: bool = False
+    """True where a position that moves a later output is seen well enough, as in a model that
+    shifts its inputs; otherwise it must move its own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +74,8 @@ class Modules:
     """In the order in which they ran."""
     unreplayed: tuple[str, ...]
     """Modules that do not run on their recorded inputs: they were not judged."""
+    undeclared: bool = False
+    """True where nobody has said that a layer must see all that it may."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

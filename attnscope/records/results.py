@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+import torch
 from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
@@ -93,6 +94,33 @@ class HeadFocus:
     """Rows in which one more open key would have moved the output beyond the limit."""
     noticeable: int
     """Rows that have a next key to open."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Heads:
+    """Where every head of a model looks."""
+
+    model: ModelInfo
+    """What was run."""
+    tokens: Tokens
+    """What it read."""
+    focus: tuple[HeadFocus, ...]
+    """One a head, layer by layer; of a layer that makes several attention calls, one a call."""
+    notes: tuple[str, ...] = ()
+    """What could not be recorded, in words."""
+
+    def table(self, name: str) -> Float[Tensor, "layer head"]:
+        """A field of `HeadFocus` as a float64 tensor; NaN where a head has none.
+
+        Raises AttributeError for a field that there is none of, ValueError for one in words.
+        """
+        layers = 1 + max((one.layer for one in self.focus), default=-1)
+        heads = 1 + max((one.head for one in self.focus), default=-1)
+        table = torch.full((layers, heads), torch.nan, dtype=torch.float64)
+        for one in self.focus:
+            value = getattr(one, name)
+            table[one.layer, one.head] = torch.nan if value is None else float(value)
+        return table
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,12 +11,12 @@ from attnscope.load import LoadedModel, LoadOptions, Progress, load
 from attnscope.load.quiet import quiet
 from attnscope.report import Report
 from attnscope.verification.backends import verify_backends
-from attnscope.verification.options import VerifyOptions
+from attnscope.verification.options import Asking, VerifyOptions
 from attnscope.verification.proving import prove
 from attnscope.verification.run import Reload, prepare
 from attnscope.verification.summary import summarise
 
-__all__ = ["VerifyOptions", "verify_model"]
+__all__ = ["Asking", "VerifyOptions", "verify_model"]
 
 
 def verify_model(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypedDict
 
 from attnscope.checks import CHECKS, Check
 from attnscope.errors import SelectionError
@@ -61,6 +62,21 @@ class VerifyOptions:
             return check.conditions
         alone = backend in COMPILED
         return tuple(key for key in check.quick if key in AT_ONE_SHAPE or not alone)
+
+
+class Asking(TypedDict, total=False):
+    """The fields of `VerifyOptions`, as keywords."""
+
+    backends: tuple[str, ...]
+    expect: str | None
+    select: tuple[str, ...]
+    ignore: tuple[str, ...]
+    length: int | None
+    seed: int
+    quick: bool
+    budget: int | None
+    prove: bool
+    ids: tuple[int, ...] | None
 
 
 def named(check: type[Check], words: Sequence[str]) -> bool:

@@ -12,12 +12,14 @@ from torch import Tensor
 from attnscope.capture.traits import routes
 from attnscope.checks import CHECKS
 from attnscope.declared import Declared, declare, parse_expect
-from attnscope.errors import CaptureError
+from attnscope.errors import CaptureError, SelectionError
 from attnscope.experiments import lengths
 from attnscope.experiments.laboratory import Laboratory
+from attnscope.experiments.own_kernels import look_at_kernels
 from attnscope.experiments.subject import Cost, Subject, subject_of
 from attnscope.experiments.switches import attention
 from attnscope.load import LoadedModel, LoadOptions, Progress
+from attnscope.load.stand_in import StandIn
 from attnscope.report import CheckResult
 from attnscope.verification.options import BUDGET, VerifyOptions, require_checks
 
@@ -99,25 +101,36 @@ def prepare(
     Raises SelectionError and PromptError for options that do not fit the model.
     """
     require_checks((*options.select, *options.ignore))
+    if options.prove and isinstance(loaded.model, StandIn):
+        raise SelectionError(
+            "The leaks that prove plants are made for models of transformers.", "Leave it out."
+        )
     _require_numbers(loaded)
-    text = loaded.model.config.get_text_config(decoder=True)
+    text: Any = loaded.model.config.get_text_config(decoder=True)
     expected = None if options.expect is None else parse_expect(options.expect)
     layers = max(loaded.info.layers, 1)
-    declared = declare(text, layers) if expected is None else (expected,) * layers
+    declared = _declared(loaded, layers) if expected is None else (expected,) * layers
 
     def count(forwards: int) -> None:
         if forwards % 25 == 0:
             tell(f"verifying {loaded.info.name}: {forwards:,} forwards")
 
     cost = Cost(count)
-    ids = lengths.choose_ids(
-        subject_of(loaded, cost), loaded, declared, options.length, options.ids, options.seed
-    )
+    subject = subject_of(loaded, cost)
+    ids = lengths.choose_ids(subject, loaded, declared, options.length, options.ids, options.seed)
+    look_at_kernels(subject, ids)
     return Run(
         loaded=loaded, options=options, origin=origin, reload=reload, cost=cost, ids=ids,
         declared=declared, widest=_widest(expected, declared), tell=tell, cause=_cause(text),
         backends=lengths.choose_backends(loaded.model, options.backends, reloads=bool(reload)),
     )  # fmt: skip
+
+
+def _declared(loaded: LoadedModel, layers: int) -> tuple[Declared, ...]:
+    """What the config says; without one, causal or less by design."""
+    if isinstance(loaded.model, StandIn):
+        return (Declared(exact=False),) * layers
+    return declare(loaded.model.config.get_text_config(decoder=True), layers)
 
 
 def _require_numbers(loaded: LoadedModel) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from attnscope.experiments.subject import subject_of
+from attnscope.experiments.subject import THEIRS, subject_of
 from attnscope.load import tokens_from_ids
+from attnscope.load.stand_in import StandIn
 from attnscope.report import Report
 from attnscope.verification import reproducer
 from attnscope.verification.outcome import settled
@@ -18,7 +19,7 @@ def summarise(run: Run) -> Report:
     report = Report(
         outcome=settled(run.results, run.backends, run.options.select),
         model=run.loaded.info,
-        labels=tokens_from_ids(run.loaded, run.ids[0].tolist()).labels,
+        labels=_labels(run),
         swapped=run.swapped,
         declared=_declared(run),
         results=tuple(run.results),
@@ -36,6 +37,13 @@ def summarise(run: Run) -> Report:
     subject.first_position = run.first_position
     script = reproducer.script(subject, run.ids, run.options.seed, report, run.origin)
     return replace(report, reproducer=script)
+
+
+def _labels(run: Run) -> tuple[str, ...]:
+    ids, model = run.ids[0].tolist(), run.loaded.model
+    if isinstance(model, StandIn):
+        return model.labels(ids)
+    return tokens_from_ids(run.loaded, ids).labels
 
 
 def _declared(run: Run) -> tuple[str, ...]:
@@ -56,6 +64,12 @@ def _listed(run: Run, left_out: dict[str, set[str]]) -> str:
     )
 
 
+def _conditions(left_out: Iterable[str]) -> str:
+    """The conditions alone, or the checks that have only one."""
+    names = (what.partition(" (")[2].removesuffix(")") or what for what in left_out)
+    return ", ".join(dict.fromkeys(names))
+
+
 def _notes(run: Run) -> Iterator[str]:
     if run.loaded.remark:
         yield run.loaded.remark
@@ -67,6 +81,10 @@ def _notes(run: Run) -> Iterator[str]:
     if run.swapped < tokens:
         yield f"a sample of {run.swapped} of {tokens} positions was swapped: --budget allows more."
     for reason, left_out in run.left_out.items():
+        if isinstance(run.loaded.model, StandIn):
+            if reason != THEIRS:  # what cannot be given cannot be missed
+                yield f"not asked, {reason}: {_conditions(left_out)}."
+            continue
         yield f"not asked, {reason}: {_listed(run, left_out)}."
     narrow = [one.size for one in run.declared if one.narrow]
     if narrow and tokens <= max(narrow):

@@ -83,7 +83,7 @@ def test_what_cannot_be_told_from_rounding_is_neither_clean_nor_a_leak() -> None
     )
     assert verdict.skipped
     assert not verdict.findings
-    assert "4e-06 moved ahead, as little as rounding among experts does" in verdict.reason
+    assert "4e-06 moved ahead, as little as rounding does" in verdict.reason
     assert "model.layers.1.self_attn" in verdict.reason
     beside = contents(0.0, 4e-6, untold=True)
     assert PadContents().judge(beside).skipped
