@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from attnscope.cli.exit import line_of, told
@@ -34,7 +36,8 @@ def judge(targets: Sequence[Target], prompt: str | None, *, go_on: bool) -> list
         for number, (target, each) in enumerate(zip(targets, asked, strict=True), 1):
             say = _numbered(tell, number, len(targets))
             try:
-                reports.append(_named(_report(each, prompt, say), target))
+                with _importable(target.root):
+                    reports.append(_named(_report(each, prompt, say), target))
             except Exception as error:
                 if not go_on:
                     raise
@@ -57,6 +60,20 @@ def _report(asked: Asked, prompt: str | None, tell: Callable[[str], None]) -> Re
 
     with _verdict_or_error():
         return api.verify(*asked, prompt=prompt, progress=tell)
+
+
+@contextmanager
+def _importable(root: Path | None) -> Iterator[None]:
+    """With a project's directory in Python's path: its factories are named from there."""
+    here = str(root)
+    added = root is not None and here not in sys.path
+    if added:
+        sys.path.insert(0, here)
+    try:
+        yield
+    finally:
+        if added and here in sys.path:
+            sys.path.remove(here)
 
 
 @contextmanager

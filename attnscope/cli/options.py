@@ -107,8 +107,8 @@ ModelArgument = Annotated[
     str | None,
     typer.Argument(
         metavar="MODEL",
-        help="Bundled name (fable, textbook), local directory or Hugging Face hub id; by default"
-        " all that the pyproject.toml here or above lists.",
+        help="Bundled name (fable, textbook), local directory, Hugging Face hub id or"
+        " package.module:factory; by default all that the pyproject.toml here or above lists.",
         show_default=False,
     ),
 ]
@@ -152,6 +152,15 @@ DeviceMap = Annotated[
     str | None,
     typer.Option(
         help="Spread the model over devices (needs accelerate).", rich_help_panel=LOADING_PANEL
+    ),
+]
+VocabSize = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        metavar="TOKENS",
+        help="Token ids that the model of a package.module:factory reads.",
+        rich_help_panel=LOADING_PANEL,
     ),
 ]
 AllowPickle = Annotated[

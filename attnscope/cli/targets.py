@@ -32,8 +32,9 @@ class Target:
     """What is loaded."""
     settings: Mapping[str, Any]
     """What was asked for; everything else is as the records' defaults say."""
-    listed: bool = False
-    """True for a model of the project, to which the project's baseline belongs."""
+    root: Path | None = None
+    """The directory of the project that lists it, to which the project's baseline belongs and from
+    which a factory is imported; None for a model that only the command line names."""
     places: Mapping[str, str] = field(default_factory=dict)
     """Where a setting is written in a file, for an error; without those of the command line."""
 
@@ -82,7 +83,9 @@ def targets(
     if model is not None:
         known = [one for one in listed if one.model == model]
         plain = Target(model=model, location=model, settings=line)
-        return tuple(_target(one, line, own_tokens) for one in known) or (plain,)
+        if project is None or not known:
+            return (plain,)
+        return tuple(_target(one, project.path.parent, line, own_tokens) for one in known)
     if project is None:
         raise SelectionError(
             f"There is no MODEL, and no {FILE} here or above has a {HOME} table.",
@@ -93,10 +96,10 @@ def targets(
         raise ProjectError(
             f"{project.path} {HOME} lists no models.", 'Say models = ["./checkpoint"], or a MODEL.'
         )
-    return tuple(_target(one, line, own_tokens) for one in listed)
+    return tuple(_target(one, project.path.parent, line, own_tokens) for one in listed)
 
 
-def _target(one: Listed, line: Mapping[str, Any], own_tokens: bool) -> Target:
+def _target(one: Listed, root: Path, line: Mapping[str, Any], own_tokens: bool) -> Target:
     left = {name: value for name, value in one.settings.items() if name not in line}
     if own_tokens:
         left.pop("length", None)
@@ -108,7 +111,7 @@ def _target(one: Listed, line: Mapping[str, Any], own_tokens: bool) -> Target:
         model=one.model,
         location=one.location,
         settings={**left, **line},
-        listed=True,
+        root=root,
         places={name: one.places[name] for name in left},
     )
 

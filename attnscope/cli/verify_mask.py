@@ -39,6 +39,7 @@ def verify_mask(  # noqa: PLR0913, PLR0917 (a command's parameters are its optio
     dtype: options.AskedDtype = None,
     revision: options.Revision = None,
     device_map: options.DeviceMap = None,
+    vocab_size: options.VocabSize = None,
     allow_pickle: options.AllowPickle = False,
     trust_remote_code: options.TrustRemoteCode = False,
     baseline: baseline_options.Baseline = None,
@@ -57,7 +58,7 @@ def verify_mask(  # noqa: PLR0913, PLR0917 (a command's parameters are its optio
     text = _text(prompt, ids)
     project = project_here()
     chosen = targets(model, project, line, own_tokens=prompt is not None or ids is not None)
-    if baseline is None and project is not None and any(one.listed for one in chosen):
+    if baseline is None and project is not None and any(one.root for one in chosen):
         baseline = project.baseline
     accepted = acceptance(baseline, write_baseline, reason)
     reports = judge(chosen, text, go_on=model is None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -199,6 +200,27 @@ def test_the_script_is_that_of_the_first_leak(engine: Engine) -> None:
     project('models = ["good", "leaky"]')
     assert run(["verify-mask", "--reproducer", "leak.py"]) == 1
     assert Path("leak.py").read_text() == "print('leak')\n"
+
+
+def test_a_factory_is_imported_from_the_projects_directory(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project('models = [{model = "own.models:make", vocab_size = 9}]')
+    root, before, seen = str(Path.cwd()), list(sys.path), list[bool]()
+    Path("below").mkdir()
+    monkeypatch.chdir("below")
+    verify = engine.verify
+
+    def watched(*arguments: Any, **given: Any) -> Report:
+        seen.append(root in sys.path)
+        return verify(*arguments, **given)
+
+    monkeypatch.setattr(api, "verify", watched)
+    assert run(["verify-mask"]) == 0
+    assert (seen, sys.path) == ([True], before)
+    assert engine.asked[0][0] == LoadOptions(model="own.models:make", vocab_size=9)
+    assert run(["verify-mask", "--vocab-size", "5"]) == 0
+    assert engine.asked[1][0].vocab_size == 5
 
 
 def test_progress_says_which_of_several(monkeypatch: pytest.MonkeyPatch) -> None:
