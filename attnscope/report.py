@@ -150,6 +150,12 @@ class Report:
         failed = (result for result in self.results if result.outcome == "fail")
         return tuple((result, finding) for result in failed for finding in result.findings)
 
+    def _repr_html_(self) -> str:
+        """The verdict as notebooks show it."""
+        from attnscope.render.reports.html import html_fragment
+
+        return html_fragment(self)
+
     def raise_for_leaks(self) -> None:
         """Nothing for a pass.
 
@@ -167,6 +173,12 @@ class Report:
             raise UncheckedError(f"{self.model.name} could not be checked: {reason}".rstrip(": "))
 
 
+def exit_code(reports: Iterable[Report]) -> int:
+    """Of several verdicts: a finding over an error over nothing checked over a pass."""
+    codes = {report.exit_code for report in reports}
+    return next((code for code in (FOUND, BROKEN, NOTHING_CHECKED, PASSED) if code in codes), 3)
+
+
 def fingerprint(model: str, result: CheckResult, finding: Finding) -> str:
     """32 hexadecimal digits that stay the same while a defect does; see `identity`."""
     return identity(model, result.code, result.condition, result.backend, finding.module)
@@ -181,9 +193,3 @@ def identity(model: str, code: str, condition: str, backend: str, module: str) -
     parts = "\0".join((model, code, condition, backend, module))
     # a path may hold bytes that are no UTF-8, which Python carries as lone surrogates
     return hashlib.sha256(parts.encode(errors="surrogatepass")).hexdigest()[:32]
-
-
-def worst_exit_code(codes: Iterable[int]) -> int:
-    """Of several verdicts: findings over errors over nothing checked over clean."""
-    found = set(codes)
-    return next((code for code in (FOUND, BROKEN, NOTHING_CHECKED) if code in found), PASSED)

@@ -12,7 +12,7 @@ from datetime import date
 
 from attnscope.baseline import CONTROLS, Baseline, Entry, listed, renewed
 from attnscope.checks import CHECKS
-from attnscope.records.census import Census, Found, Row
+from attnscope.records.census import Accepted, Census, Found, Row
 
 NEVER = frozenset(check.code for check in CHECKS if check.family == CONTROLS)
 """Checks of the instrument, which no baseline accepts."""
@@ -51,29 +51,31 @@ def _entry(row: Row, one: Found, reason: str) -> Entry:
 
 def _row(row: Row, baseline: Baseline, today: date) -> Row:
     left: list[Found] = []
-    accepted: list[Entry] = []
+    accepted: list[Accepted] = []
     for one in row.findings:
         entry = baseline.entries.get(_entry(row, one, "").place)
         if entry is None or one.code in NEVER:
             left.append(one)
         elif entry.accepts(today):
-            accepted.append(entry)
+            accepted.append(Accepted(found=one, reason=entry.reason))
         else:
             left.append(replace(one, message=f"{one.message} {entry.ended}"))
     row = replace(row, findings=tuple(left))
     if not accepted:
         return row
-    told = tuple(f"{entry.words}: {entry.reason}" for entry in accepted)
-    row = replace(row, accepted=(*row.accepted, *told), families=_families(row, accepted))
+    settled = (*row.accepted, *accepted)
+    row = replace(row, accepted=settled)
+    row = replace(row, families=_families(row))
     if left or row.state != "fail":
         return row
     state = row.otherwise or ("pass" if row.controls else "skip")
     return replace(row, state=state, reason="" if state == "pass" else LEFT)
 
 
-def _families(row: Row, accepted: Iterable[Entry]) -> tuple[tuple[str, str], ...]:
+def _families(row: Row) -> tuple[tuple[str, str], ...]:
     """A family that failed by accepted findings alone is accepted too."""
     families = {check.code: check.family for check in CHECKS}
     failing = {families[one.code] for one in row.findings if one.code in families}
-    settled = {families[one.code] for one in accepted if one.code in families} - failing
+    codes = (one.found.code for one in row.accepted)
+    settled = {families[code] for code in codes if code in families} - failing
     return tuple((name, "accepted" if name in settled else one) for name, one in row.families)

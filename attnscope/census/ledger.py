@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, TextIO, get_args
 
 from attnscope.errors import OutputError, SelectionError
-from attnscope.records.census import Census, Found, Row, State
+from attnscope.records.census import Accepted, Census, Found, Row, State
 from attnscope.report import Outcome
 
 HEAD, FORMAT = "attnscope census", 1
@@ -155,11 +155,14 @@ def row_from(data: Mapping[str, Any]) -> Row:
     """A row from its line; raises KeyError, TypeError, ValueError where it is none."""
     names = [one.name for one in fields(Row)]
     values = {name: data[name] if name in data else NEW[name] for name in names}
-    for name in ("mixers", "seam", "backends", "unpromised", "accepted"):
+    for name in ("mixers", "seam", "backends", "unpromised"):
         values[name] = tuple(values[name])
     for name in ("without", "families"):
         values[name] = tuple((str(one), str(other)) for one, other in values[name])
     values["findings"] = tuple(Found(**one) for one in values["findings"])
+    values["accepted"] = tuple(
+        Accepted(found=Found(**one["found"]), reason=one["reason"]) for one in values["accepted"]
+    )
     row = Row(**values)
     known = {outcome for _, outcome in row.families} <= {*get_args(Outcome)}
     known &= {row.state, row.otherwise or row.state} <= {*get_args(State)}

@@ -6,18 +6,17 @@ import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from enum import StrEnum
 from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from attnscope.cli import baseline_options, options
+from attnscope.cli import baseline_options, options, reports
 from attnscope.cli.accepting import acceptance
 from attnscope.cli.exit import Verdict
 from attnscope.cli.lists import ALL, parse_backends, require_one
-from attnscope.cli.output import Answer, deliver, print_text, require_place, write
+from attnscope.cli.output import Answer
 from attnscope.cli.progress import working
 from attnscope.errors import SelectionError
 
@@ -26,14 +25,6 @@ if TYPE_CHECKING:
     from attnscope.records.census import Census
 
 WHAT = "What to judge"
-
-
-class Form(StrEnum):
-    """`--format`."""
-
-    table = "table"
-    json = "json"
-    markdown = "markdown"
 
 
 Only = Annotated[
@@ -90,10 +81,6 @@ From = Annotated[
         rich_help_panel=WHAT,
     ),
 ]  # fmt: skip
-FormOption = Annotated[
-    Form,
-    typer.Option("--format", help="What to print.", rich_help_panel=options.OUTPUT_PANEL),
-]
 
 
 def census(  # noqa: PLR0913, PLR0917 (a command's parameters are its options)
@@ -109,13 +96,14 @@ def census(  # noqa: PLR0913, PLR0917 (a command's parameters are its options)
     baseline: baseline_options.Baseline = None,
     write_baseline: baseline_options.WriteBaseline = None,
     reason: baseline_options.Reason = None,
-    form: FormOption = Form.table,
-    output: options.Output = None,
+    form: reports.FormOption = reports.Form.table,
+    output: reports.Output = None,
+    report: reports.ReportOption = None,
+    sarif_anchor: reports.AnchorOption = reports.ANCHOR,
     width: options.Width = None,
 ) -> int:
     """Judge every causal language model that transformers registers, shrunken, one row a type."""
-    for path in filter(None, (output, resume)):
-        require_place(path)
+    planned = reports.plan(form, output, width, report, sarif_anchor, (resume, write_baseline))
     require_one({"--resume": resume, "--from": saved})
     if limit is not None and not isfinite(limit):
         raise SelectionError(
@@ -137,9 +125,7 @@ def census(  # noqa: PLR0913, PLR0917 (a command's parameters are its options)
         asked["backends"] = names
     found = _saved(saved) if saved is not None else _judged(asked)
     found = accepted.census(found)
-    code = _exit_code(found)
-    _deliver(found, code, form, output, width)
-    return Verdict(code)
+    return _deliver(found, _exit_code(found), planned)
 
 
 def _share(text: str | None) -> tuple[int, int]:
@@ -203,18 +189,17 @@ def _exit_code(found: Census) -> int:
     return 0 if "pass" in states and "skip" not in states else 3
 
 
-def _deliver(found: Census, code: int, form: Form, output: Path | None, width: int | None) -> None:
+def _deliver(found: Census, code: int, planned: reports.Plan) -> Verdict:
     from attnscope.render.census import census_page
     from attnscope.render.census_json import census_json
     from attnscope.render.census_markdown import census_markdown
+    from attnscope.render.census_rows import made_with
+    from attnscope.render.reports import of_census
 
-    page = output is not None and output.suffix == ".md" and form is Form.table
-    if form is Form.markdown or page:
-        text = census_markdown(found)
-        return print_text(text) if output is None else write(output, text)
+    title = "attnscope census"
     answer = Answer(
-        title="attnscope census",
-        page=lambda: census_page(found),
-        data=lambda: census_json(found, code),
+        title=title, page=lambda: census_page(found), data=lambda: census_json(found, code)
     )
-    return deliver(answer, options.Format(form.value), output, width)
+    made = reports.texts(of_census(found), planned, f"{title} · {made_with(found)}", code)
+    own = {reports.Form.markdown: lambda: census_markdown(found)}
+    return reports.settle(planned, answer, {**made, **own}, code)

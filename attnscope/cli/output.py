@@ -35,13 +35,18 @@ class Answer:
     """For `json.dumps`, with finite numbers only."""
 
 
+def content(answer: Answer, form: Format, suffix: str, width: int | None) -> str:
+    """What a file with that ending holds."""
+    return _content(answer, form, suffix, width or FILE_WIDTH)
+
+
 def deliver(answer: Answer, form: Format, output: Path | None, width: int | None) -> None:
     """Print an answer, or write it to `output`. A reader that goes away is no error.
 
     Raises OutputError when the file cannot be written; nothing half-written is left.
     """
     if output is not None:
-        write(output, _content(answer, form, output.suffix.lower(), width or FILE_WIDTH))
+        write(output, content(answer, form, output.suffix.lower(), width))
         return
     try:
         _print(answer, form, width)
@@ -120,13 +125,15 @@ def _json(answer: Answer) -> str:
 def require_place(path: Path) -> None:
     """Tell a path that cannot be written before long work is done for it.
 
-    Raises OutputError when its directory is missing or it is a directory itself.
+    Raises OutputError when its directory is missing or closed to us, or it is one itself.
     """
     place = Path(os.path.realpath(path))
     if place.is_dir():
         raise OutputError(f"{str(path)!r} cannot be written: is a directory.")
     if not place.parent.is_dir():
         raise OutputError(f"{str(path)!r} cannot be written: no such file or directory.")
+    if not os.access(place if place.exists() and not place.is_file() else place.parent, os.W_OK):
+        raise OutputError(f"{str(path)!r} cannot be written: permission denied.")
 
 
 def write(path: Path, content: str) -> None:

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from attnscope.cli import baseline_options, options
+from attnscope.cli import baseline_options, options, reports
 from attnscope.cli.accepting import acceptance
 from attnscope.cli.exit import Verdict
 from attnscope.cli.judging import judge
 from attnscope.cli.lists import require_length
-from attnscope.cli.output import Answer, deliver, require_place, write
+from attnscope.cli.output import Answer, write
 from attnscope.cli.prompt import read_prompt
 from attnscope.cli.streams import say
 from attnscope.cli.targets import project_here, settings, targets
@@ -45,15 +45,17 @@ def verify_mask(  # noqa: PLR0913, PLR0917 (a command's parameters are its optio
     baseline: baseline_options.Baseline = None,
     write_baseline: baseline_options.WriteBaseline = None,
     reason: baseline_options.Reason = None,
-    form: options.FormatOption = options.Format.table,
-    output: options.Output = None,
+    form: reports.FormOption = reports.Form.table,
+    output: reports.Output = None,
+    report: reports.ReportOption = None,
+    sarif_anchor: reports.AnchorOption = reports.ANCHOR,
     reproducer: options.Reproducer = None,
     width: options.Width = None,
 ) -> int:
     """Prove that no token sees what it must not: masks, influence, padding, caches, backends."""
     line = settings(locals())
-    for path in filter(None, (output, reproducer)):
-        require_place(path)
+    others = (reproducer, write_baseline)
+    planned = reports.plan(form, output, width, report, sarif_anchor, others)
     require_length(length, prompt, ids)
     text = _text(prompt, ids)
     project = project_here()
@@ -61,14 +63,12 @@ def verify_mask(  # noqa: PLR0913, PLR0917 (a command's parameters are its optio
     if baseline is None and project is not None and any(one.root for one in chosen):
         baseline = project.baseline
     accepted = acceptance(baseline, write_baseline, reason)
-    reports = judge(chosen, text, go_on=model is None)
-    reports = accepted.reports(reports, [one.settings.get("prove", False) for one in chosen])
-    deliver(_answer(reports, several=model is None), form, output, width)
+    found = judge(chosen, text, go_on=model is None)
+    found = accepted.reports(found, [one.settings.get("prove", False) for one in chosen])
+    code = _deliver(found, planned, several=model is None)
     if reproducer is not None:
-        _reproduce(reports, reproducer)
-    from attnscope.report import worst_exit_code
-
-    return Verdict(worst_exit_code(report.exit_code for report in reports))
+        _reproduce(found, reproducer)
+    return code
 
 
 def _text(prompt: str | None, ids: str | None) -> str | None:
@@ -77,36 +77,35 @@ def _text(prompt: str | None, ids: str | None) -> str | None:
     return read_prompt(prompt, None, None)
 
 
-def _answer(reports: Sequence[Report], *, several: bool) -> Answer:
+def _deliver(found: Sequence[Report], planned: reports.Plan, *, several: bool) -> Verdict:
     """`several` is True for the models of a project, however many it lists."""
-    from attnscope.render.report_json import report_json, reports_json
+    from attnscope.render.report_json import reports_json
+    from attnscope.render.reports import of_reports
     from attnscope.render.verdict import verdict
     from attnscope.render.verdicts import verdicts
+    from attnscope.report import exit_code
 
-    if several:
-        return Answer(
-            title="attnscope verify-mask",
-            page=lambda: verdicts(reports),
-            data=lambda: reports_json(reports),
-        )
-    (report,) = reports
-    return Answer(
-        title=f"attnscope verify-mask {report.model.name}",
-        page=lambda: verdict(report),
-        data=lambda: report_json(report),
+    title = f"attnscope verify-mask {', '.join(each.model.name for each in found)}"
+    code = exit_code(found)
+    answer = Answer(
+        title=title,
+        page=lambda: verdicts(found) if several else verdict(found[0]),
+        data=lambda: reports_json(found),
     )
+    made = reports.texts(of_reports(found), planned, title, code)
+    return reports.settle(planned, answer, made, code)
 
 
-def _reproduce(reports: Sequence[Report], path: Path) -> None:
+def _reproduce(found: Sequence[Report], path: Path) -> None:
     """The script of the first report that has one."""
     from attnscope.text import escape
 
     place = escape(str(path))
-    scripts = [report.reproducer for report in reports if report.reproducer]
+    scripts = [report.reproducer for report in found if report.reproducer]
     if scripts:
         write(path, scripts[0])
         say(f"attnscope: a script that shows the worst finding is in {place}")
     else:
-        failed = any(report.outcome == "fail" for report in reports)
+        failed = any(report.outcome == "fail" for report in found)
         why = "no script shows this finding" if failed else "there is no finding"
         say(f"attnscope: {why}, so nothing is written to {place}")

@@ -30,6 +30,16 @@ class Found:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Accepted:
+    """A finding that a baseline accepts."""
+
+    found: Found
+    """The finding."""
+    reason: str
+    """The baseline's."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
     """One model type."""
 
@@ -64,8 +74,8 @@ class Row:
     otherwise: State | None = None
     """The verdict were it not for the findings; None where there are none, and for rows that were
     kept before this was."""
-    accepted: tuple[str, ...] = ()
-    """Findings that a baseline accepts, one sentence each with its reason."""
+    accepted: tuple[Accepted, ...] = ()
+    """Those that a baseline accepts."""
     seconds: float = 0.0
     """Wall time, building included."""
 

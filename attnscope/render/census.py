@@ -12,6 +12,7 @@ from attnscope.records.census import Census, Found, Row, State
 from attnscope.render.census_rows import (
     FAMILIES,
     Place,
+    accepted,
     counts,
     in_common,
     lost,
@@ -119,7 +120,7 @@ def _below(row: Row, common: Mapping[Place, int], width: int, look: Look) -> Ite
         yield from hanging(Text("  "), look.say(row.reason), width, QUIET)
     for backend, reason in lost(row):
         yield from hanging(Text("  "), look.say(f"not on {short(backend)}: {reason}"), width, QUIET)
-    for words in row.accepted:
+    for words in accepted(row):
         yield from hanging(Text("  accepted "), look.say(words), width, QUIET)
     groups = together(own(row, common))
     listed = 1 if row.variant else LISTED  # all of them come from one switch

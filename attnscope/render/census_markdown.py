@@ -10,6 +10,7 @@ from attnscope.records.census import Census, Row
 from attnscope.render.census_rows import (
     FAMILIES,
     Place,
+    accepted,
     counts,
     in_common,
     lost,
@@ -167,7 +168,7 @@ def _without(rows: Sequence[Row]) -> Iterator[str]:
 
 def _accepted(census: Census) -> Iterator[str]:
     """What a baseline accepts, and its notes; nothing without one."""
-    told = [f"- {row.key}: {_plain(words)}" for row in census.rows for words in row.accepted]
+    told = [f"- {row.key}: {_plain(words)}" for row in census.rows for words in accepted(row)]
     if told or census.notes:
         yield "## The baseline"
         yield "\n".join([*told, *(f"- {_plain(words)}" for words in census.notes)])

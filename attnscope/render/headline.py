@@ -17,9 +17,11 @@ COUNTED: dict[Outcome, str] = {
     "fail": "failed",
     "error": "broke the checker",
     "skip": "not checked",
-    "accepted": "accepted",
     "unpromised": "not promised",
+    "accepted": "accepted",
 }
+VERDICTS: dict[Outcome, str] = {"pass": "PASS", "fail": "LEAK", "error": "ERROR"}
+"""The others are no verdict."""
 NAMED = 4
 """Failed checks that the first line names; the rest is counted."""
 
@@ -29,16 +31,21 @@ def headline(report: Report) -> RenderableType:
     return Fitted(lambda width, look: Group(*_draw(report, width, look)))
 
 
-def in_words(report: Report) -> str:
-    """The verdict in one sentence, without its own word."""
-    words = {"pass": _passed, "fail": _failed, "error": _broken}
-    return words.get(report.outcome, _unanswered)(report)
+def verdict_word(report: Report) -> str:
+    """The verdict in a word."""
+    return VERDICTS.get(report.outcome, "COULD NOT CHECK")
+
+
+def sentence(report: Report) -> str:
+    """What the verdict comes from."""
+    told = {"pass": _passed, "fail": _failed, "error": _broken}.get(report.outcome, _unanswered)
+    return told(report)
 
 
 def _draw(report: Report, width: int, look: Look) -> list[Text]:
-    separator = look.say(" · ")
     if not report.model.architecture:  # it could not be loaded
         return _verdict(report, width, look)
+    separator = look.say(" · ")
     told = facts(report.model, look)[:-1]
     if report.backends:
         told.append(Text(look.say(f"on {', '.join(report.backends)}")))
@@ -47,23 +54,23 @@ def _draw(report: Report, width: int, look: Look) -> list[Text]:
 
 
 def _verdict(report: Report, width: int, look: Look) -> list[Text]:
-    glyphs = look.glyphs
-    word, style = {
-        "pass": (f"{glyphs.good} PASS", f"bold {GOOD}"),
-        "fail": (" !! LEAK ", FUTURE),
-        "error": (f"{glyphs.bad} ERROR", BAD),
-    }.get(report.outcome, (f"{glyphs.caution} COULD NOT CHECK", f"bold {CAUTION}"))
+    glyphs, word = look.glyphs, verdict_word(report)
+    lead, style = {
+        "pass": (f"{glyphs.good} {word}", f"bold {GOOD}"),
+        "fail": (f" !! {word} ", FUTURE),
+        "error": (f"{glyphs.bad} {word}", BAD),
+    }.get(report.outcome, (f"{glyphs.caution} {word}", f"bold {CAUTION}"))
     tone = BAD if report.outcome == "fail" else style
-    return hanging(Text.assemble((word, style), "  "), look.say(in_words(report)), width, tone)
+    return hanging(Text.assemble((lead, style), "  "), look.say(sentence(report)), width, tone)
 
 
 def _passed(report: Report) -> str:
     asked = {result.family for result in report.results if result.outcome == "pass"}
     held = "no token sees what it must not see"
     words = held if "influence" in asked else "every check that was asked held"
-    accepted = sum(len(one.findings) for one in report.results if one.outcome == "accepted")
+    accepted = sum(result.outcome == "accepted" for result in report.results)
     if accepted:
-        words = f"no finding but {accepted:,} that the baseline accepts"
+        words = f"nothing beyond {counted(accepted, 'accepted result')}"
     if report.swapped is not None and report.swapped < len(report.labels):
         words += f", as far as a sample of {report.swapped} of {len(report.labels)} positions tells"
     skipped = sum(result.outcome == "skip" for result in report.results)

@@ -23,7 +23,7 @@ STYLES: dict[Outcome, str] = {
     "error": BAD,
     "skip": CAUTION,
     "unpromised": QUIET,
-    "accepted": CAUTION,
+    "accepted": QUIET,
 }
 
 

@@ -25,9 +25,9 @@ def _draw(report: Report, width: int, look: Look) -> list[Text]:
     lines += _told("floor", report.floors, width, look)
     if report.proven:
         lines += _proven(report.proven, width, look)
-    lines += _told("fixed", report.fixed, width, look, GOOD)
+    lines += _told("fixed", report.fixed, width, look)
     lines += _told("note", report.notes, width, look)
-    return [*lines, *_told("cost", (_cost(report),), width, look, QUIET)]
+    return [*lines, *_told("cost", (cost(report),), width, look, QUIET)]
 
 
 def _tokens(labels: tuple[str, ...], width: int, look: Look) -> list[Text]:
@@ -49,27 +49,33 @@ def _lead(name: str) -> Text:
 
 
 def _proven(proven: Proven, width: int, look: Look) -> list[Text]:
-    total = len(proven.planted)
-    words = f"{proven.caught} of {counted(total, 'planted leak')} caught; smallest caught: "
-    weight = proven.smallest_weight
-    words += "none" if weight is None else f"weight {weight:.3g} in one cell of one head"
-    every = proven.caught == total > 0
-    lines = _told("proven", (words,), width, look, GOOD if every else BAD)
+    every = proven.caught == len(proven.planted) > 0
+    lines = _told("proven", (caught(proven),), width, look, GOOD if every else BAD)
     for leak in proven.planted:
         if not leak.caught_by:
             lead = Text(" " * LABEL).append(" !! MISSED ", FUTURE).append(" ")
-            lines += hanging(lead, look.say(_planted(leak)), width, BAD)
+            lines += hanging(lead, look.say(planted(leak)), width, BAD)
         elif not leak.located:
-            words = f"caught, but not located: {_planted(leak)}"
+            words = f"caught, but not located: {planted(leak)}"
             lines += hanging(_lead(""), look.say(words), width, QUIET)
     return lines
 
 
-def _planted(leak: PlantedLeak) -> str:
+def caught(proven: Proven) -> str:
+    """How many planted leaks were caught, and the smallest of them, in words."""
+    weight = proven.smallest_weight
+    words = f"{proven.caught} of {counted(len(proven.planted), 'planted leak')} caught"
+    smallest = "none" if weight is None else f"weight {weight:.3g} in one cell of one head"
+    return f"{words}; smallest caught: {smallest}"
+
+
+def planted(leak: PlantedLeak) -> str:
+    """One planted leak, in words."""
     return f"{leak.name}, on {leak.backend}" if leak.backend else leak.name
 
 
-def _cost(report: Report) -> str:
+def cost(report: Report) -> str:
+    """Forwards, tokens and seconds that a verdict took."""
     passes = f"{report.forwards:,} forward{'' if report.forwards == 1 else 's'}"
     return f"{passes} · {counted(report.tokens, 'token')} · {report.seconds:,.1f} s"
 

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from math import isfinite
 from typing import Any
 
-from attnscope.report import CheckResult, Proven, Report, worst_exit_code
+from attnscope.report import CheckResult, Proven, Report, exit_code
 
 SCHEMA = 1
 
@@ -36,10 +36,11 @@ def report_json(report: Report) -> dict[str, Any]:
 
 
 def reports_json(reports: Sequence[Report]) -> dict[str, Any]:
-    """Several reports, and the exit code that they have together."""
-    code = worst_exit_code(report.exit_code for report in reports)
+    """One report as it is; of several, all of them and the exit code of the whole."""
+    if len(reports) == 1:
+        return report_json(reports[0])
     listed = [report_json(report) for report in reports]
-    return {"schema": SCHEMA, "reports": listed, "exit_code": code}
+    return {"schema": SCHEMA, "reports": listed, "exit_code": exit_code(reports)}
 
 
 def _result(result: CheckResult) -> dict[str, Any]:

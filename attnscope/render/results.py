@@ -107,7 +107,7 @@ class _Columns:
 def _line(row: Row, columns: _Columns, told: set[Told], look: Look) -> list[Text]:
     name, sign = Text(_name(row, look), STRONG), _mark(row, look)
     words = look.say(_short(row, told))
-    style = QUIET if row.outcome in {"pass", "unpromised"} or not row.uniform else ""
+    style = QUIET if row.outcome in {"pass", "unpromised", "accepted"} or not row.uniform else ""
     if columns.rest < ROOM:
         lines = flow((name, sign), INDENT, columns.width)
         return [*lines, *hanging(Text("    "), words, columns.width, style)] if words else lines
@@ -143,7 +143,7 @@ def _short(row: Row, told: set[Told]) -> str:
     alike = row.count(row.outcome)
     if alike == total:
         return counted(total, "condition")
-    if row.outcome in {"fail", "error"}:
+    if row.outcome in {"fail", "error", "accepted"}:
         return f"in {alike} of {counted(total, 'condition')}"
     return f"{row.count('pass')} of {counted(total, 'condition')}"
 
@@ -151,7 +151,7 @@ def _short(row: Row, told: set[Told]) -> str:
 def _reason(result: CheckResult, told: set[Told]) -> str:
     """Why, once a page; what a model fails to promise or to take is the same for many checks."""
     key = (result.outcome, result.reason)
-    if key in told and result.outcome in {"skip", "unpromised"}:
+    if key in told and result.outcome in {"skip", "unpromised", "accepted"}:
         return "as above"
     told.add(key)
     found = counted(len(result.findings), "finding") if result.findings else ""

@@ -9,7 +9,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from attnscope.render.hanging import hanging
-from attnscope.render.headline import in_words
+from attnscope.render.headline import sentence
 from attnscope.render.outcomes import mark
 from attnscope.render.page import rule
 from attnscope.render.palette import STRONG, Fitted, Look, counted
@@ -55,7 +55,7 @@ def _draw(reports: Sequence[Report], width: int, look: Look) -> Iterator[Text]:
     for report, name, sign in zip(reports, names, signs, strict=True):
         lead = Text.assemble(sign, " " * (widest[1] - sign.cell_len + 2), (name, STRONG))
         lead.append(" " * (widest[0] - cell_len(name) + 2))
-        yield from hanging(lead, look.say(in_words(report)), width)
+        yield from hanging(lead, look.say(sentence(report)), width)
     outcomes = [report.outcome for report in reports]
     told = [f"{outcomes.count(one)} {words}" for one, words in WORDS.items() if one in outcomes]
     total = f"{counted(len(reports), 'model')}: {', '.join(told)}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict, replace
 from datetime import date
 from typing import Any
@@ -11,9 +12,10 @@ import pytest
 from attnscope.baseline import Baseline, Entry, baseline_of
 from attnscope.census.accept import apply, renew
 from attnscope.census.ledger import row_from
-from attnscope.records.census import Census, Found, Row
+from attnscope.records.census import Accepted, Census, Found, Row
 from attnscope.render.census import census_page
 from attnscope.render.census_markdown import census_markdown
+from attnscope.render.reports import of_census
 from tests.census.test_ledger import LEAK, ROWS
 from tests.render.examples import printed
 
@@ -36,9 +38,10 @@ def applied(row: Row, *entries: Entry) -> Row:
 def test_a_row_whose_findings_are_accepted_passes_and_says_why() -> None:
     row = applied(ROW, KNOWN)
     assert (row.state, row.findings, row.families) == ("pass", (), (("influence", "accepted"),))
-    assert row.accepted == (
-        "ATN301 (left padding, sdpa, model.layers.0): bidirectional by default",
-    )
+    assert row.accepted == (Accepted(found=LEAK, reason="bidirectional by default"),)
+    assert row_from(json.loads(json.dumps(asdict(row)))) == row
+    (told, *_) = of_census(census(row))[0].results
+    assert (told.outcome, told.reason) == ("accepted", "bidirectional by default")
     page = printed(census_page(census(row)), 120, "utf-8")
     assert "accepted ATN301 (left padding" in page
     assert "bidirectional by default" in census_markdown(census(row))

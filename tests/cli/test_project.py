@@ -127,7 +127,7 @@ def test_the_name_in_the_report_is_the_one_that_is_written(
     monkeypatch.chdir("checkpoints")
     assert run(["verify-mask", "--format", "json"]) == 0
     assert engine.asked[0][0].model == str(root / "checkpoints/tiny")
-    report = json.loads(capsys.readouterr().out)["reports"][0]
+    report = json.loads(capsys.readouterr().out)
     assert report["model"]["name"] == "checkpoints/tiny"
 
 
@@ -193,6 +193,17 @@ def test_json_of_several(engine: Engine, tmp_path: Path) -> None:
     assert (good["outcome"], good["model"]["name"]) == ("pass", "good")
     assert (missing["outcome"], missing["results"]) == ("error", [])
     assert missing["notes"] == ["It is not here. Look elsewhere."]
+
+
+def test_every_report_tells_of_the_one_that_could_not_be_loaded(engine: Engine) -> None:
+    project('models = ["good", "missing"]')
+    forms = ("junit", "sarif", "github", "markdown", "html")
+    asked = [word for form in forms for word in ("--report", f"{form}:out.{form}")]
+    assert run(["verify-mask", *asked]) == 2
+    for form in forms:
+        text = Path(f"out.{form}").read_text()
+        assert "It is not here." in text, form
+        assert "0 parameters" not in text
 
 
 def test_the_script_is_that_of_the_first_leak(engine: Engine) -> None:

@@ -52,7 +52,7 @@ def test_markup_and_emoji_codes_are_left_alone() -> None:
     [
         ("passing", "✓ PASS  no token sees what it must not see"),
         ("partly", "✓ PASS  no token sees what it must not see; 1 of 2 not checked"),
-        ("accepted", "✓ PASS  no finding but 3 that the baseline accepts"),
+        ("accepted", "✓ PASS  nothing beyond 1 accepted result"),
         ("leaking", " !! LEAK   2 of 5 checks failed: mask-declared, future-influence"),
         ("unchecked", "? COULD NOT CHECK  "),
         ("broken", "✗ ERROR  the checker itself failed in backends-disagree"),
@@ -188,6 +188,15 @@ def test_what_a_pass_is_worth() -> None:
     assert "floor    eager: weight 3e-07 in one cell" in output
     assert "note     12 of 512 positions were sampled." in output
     assert "cost     1,204 forwards · 38,528 tokens · 12.3 s" in output
+
+
+def test_accepted_findings_are_quiet_and_never_read_as_none() -> None:
+    output = shown(reports.accepted())
+    assert "✓ PASS  nothing beyond 1 accepted result" in output
+    assert "no token sees" not in output
+    assert "– 1 accepted" in output
+    assert "– left padding: known since May, see the tracker" in output
+    assert "fixed    ATN401 cache-drift no longer occurs." in output
 
 
 def test_a_planted_leak_that_was_missed_is_loud() -> None:
