@@ -40,7 +40,7 @@ from attnscope.records import (
 from attnscope.report import Report
 from attnscope.verification import Asking, VerifyOptions, verify_model
 
-AnyModel = str | LoadOptions | LoadedModel | Callable[..., Any]
+AnyModel = str | LoadOptions | LoadedModel | OwnModel | Callable[..., Any]
 """What can be verified; every `torch.nn.Module` is a callable."""
 
 
@@ -183,7 +183,7 @@ def verify(
 
 
 def in_memory(
-    model: Callable[..., Any], fed: Mapping[str, Any] = MappingProxyType({})
+    model: OwnModel | Callable[..., Any], fed: Mapping[str, Any] = MappingProxyType({})
 ) -> LoadedModel:
     """A model in memory, neither copied nor moved.
 

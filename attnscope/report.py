@@ -150,6 +150,11 @@ class Report:
         failed = (result for result in self.results if result.outcome == "fail")
         return tuple((result, finding) for result in failed for finding in result.findings)
 
+    def __str__(self) -> str:
+        from attnscope.render.brief import brief
+
+        return brief(self)
+
     def _repr_html_(self) -> str:
         """The verdict as notebooks show it."""
         from attnscope.render.reports.html import html_fragment

@@ -16,7 +16,6 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from attnscope.capture import capture
-from attnscope.capture.runs import failed
 from attnscope.capture.traits import (
     builds_masks,
     depends_on_length,
@@ -104,8 +103,10 @@ class Laboratory:
         condition = CONDITIONS[key]
         if reason := self.subject.unfit(condition):
             return reason
-        if condition.needs_cache and not self._returns_cache():
+        if condition.needs_cache and not self.subject.returns_cache(self._ids):
             return "it returns no cache"
+        if key == "alone" and self._widest.kind in {"prefix", "bidirectional"}:
+            return "what is seen both ways depends on how much of it is there"
         offloads = key == "offloaded_cache" and self.subject.device.type == "cpu"
         return "there is no accelerator to offload from" if offloads else ""
 
@@ -279,16 +280,6 @@ class Laboratory:
 
     def _find_attending(self) -> frozenset[str]:
         return attending(self.subject, self._ids).modules
-
-    def _returns_cache(self) -> bool:
-        if not self.subject.cache_name:
-            return False
-        try:
-            with torch.no_grad():
-                ran = self.subject(self._ids.to(self.subject.device), use_cache=True)
-        except Exception as error:  # whatever a model's own code raises
-            raise CaptureError(failed(self.subject.model, error)) from error
-        return ran.past_key_values is not None
 
     def _find_first_position(self) -> None:
         self.subject.first_position = first_position(self.subject, self._ids, self.plain())

@@ -126,6 +126,13 @@ class Subject:
             return _unfit(condition, missing, cached=bool(self.cache_name))
         return f"its forward takes no {' and no '.join(missing)}" if missing else ""
 
+    def returns_cache(self, ids: Tensor) -> bool:
+        """Whether it does when asked with `ids`, shape (1, token); CaptureError when it fails."""
+        if not self.cache_name:
+            return False
+        with self.running(ids.shape[1]):
+            return self(ids.to(self.device), use_cache=True).past_key_values is not None
+
     def run(self, key: str, ids: Tensor, aside: Tensor) -> Tensor:
         """The logits of `ids` (1, token) in a condition, shape (token, vocab).
 

@@ -52,14 +52,15 @@ def _draw(report: Report, width: int, look: Look) -> list[Text]:
         by_code.setdefault(each[0].code, []).append(each)
     lines: list[Text] = []
     for listed in by_code.values():
-        lines += _check(report, listed, width, look)
+        lines += block(report, listed, width, look) + remedy(listed[0][0], width, look)
     more = len(found) - LISTED
     if more > 0:
         lines.append(Text(look.say(f"… {counted(more, 'more finding')}"), BAD))
     return lines
 
 
-def _check(report: Report, listed: list[Found], width: int, look: Look) -> list[Text]:
+def block(report: Report, listed: list[Found], width: int, look: Look) -> list[Text]:
+    """Findings of one check under its name: where, how large, and what happened."""
     check = listed[0][0]
     lines = [Text(look.say(f"{look.glyphs.bad} {check.code} {check.name}"), BAD)]
     for message, alike in groupby(listed, key=lambda each: each[1].message):
@@ -67,9 +68,13 @@ def _check(report: Report, listed: list[Found], width: int, look: Look) -> list[
             where = flow(_where(report, result, finding, look), look.say(" · "), width - 2)
             lines += [Text("  ") + line for line in where]
         lines += hanging(Text("    "), look.say(message), width)
-    if check.fix:
-        lines += hanging(Text("  fix ", STRONG), look.say(check.fix), width)
     return lines
+
+
+def remedy(check: CheckResult, width: int, look: Look) -> list[Text]:
+    """How its findings are usually repaired; nothing where the check does not say."""
+    lead = Text("  fix ", STRONG)
+    return hanging(lead, look.say(check.fix), width) if check.fix else []
 
 
 def _where(report: Report, result: CheckResult, finding: Finding, look: Look) -> list[Text]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as some
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
@@ -41,6 +43,21 @@ def test_code_is_one_span(words: str) -> None:
     assert {token.type for token in found} == {
         "paragraph_open", "paragraph_close", "inline", "text", "code_inline",
     }  # fmt: skip
+
+
+@settings(max_examples=300, deadline=None)
+@given(some.text("`|<>[]()@#*_~$\\!:\"'&-+=. \n\r\t1aZ%{}\x00\u202e/;", max_size=14))
+def test_no_words_leave_their_cell(words: str) -> None:
+    cell = code(words).replace("|", "\\|")
+    found = inside(f"| h | i |\n|---|---|\n| {plain(words)} | {cell} |\n")
+    kinds = [token.type for token in found]
+    assert kinds.count("td_open") == 2
+    assert set(kinds) <= {
+        "inline", "text", "text_special", "code_inline",
+        *(f"{tag}_{end}" for tag in ("table", "thead", "tbody", "tr", "th", "td")
+          for end in ("open", "close")),
+    }  # fmt: skip
+    assert kinds.count("code_inline") == bool(cell)
 
 
 @pytest.mark.parametrize("number", range(len(entries.EVIL)))

@@ -14,7 +14,7 @@ from attnscope.report import Report
 from tests.render import examples, reports
 
 WIDGETS = (
-    "check_list", "check_page", "findings", "hanging", "headline", "outcomes", "remarks",
+    "brief", "check_list", "check_page", "findings", "hanging", "headline", "outcomes", "remarks",
     "report_json", "results", "verdict", "verdicts",
 )  # fmt: skip
 
