@@ -59,16 +59,16 @@ class Declared:
         return causal(offset) & chunked(self.size, offset) if self.size else causal(offset)
 
 
-def parse_expect(text: str) -> Declared:
+def parse_expect(text: str, option: str = "--expect") -> Declared:
     """The visibility that a user expects: `causal`, `sliding:W`, `chunked:C`, `prefix:P` or
     `bidirectional`.
 
-    Raises SelectionError for anything else.
+    Raises SelectionError, which names the option, for anything else.
     """
     found = _EXPECT.fullmatch(text.strip())
     if found is None:
         raise SelectionError(
-            f"--expect {text[:40]} is not understood.",
+            f"{option} {text[:40]} is not understood.",
             "Use causal, sliding:W, chunked:C, prefix:P or bidirectional, W, C and P in tokens.",
         )
     kind: Kind = found[1] or found[2]  # type: ignore[assignment]

@@ -38,6 +38,14 @@ class OutputError(AttnscopeError):
     """The result could not be written where it was asked for."""
 
 
+class BaselineError(AttnscopeError):
+    """A baseline is no file of accepted findings, or cannot be read."""
+
+
+class ProjectError(AttnscopeError):
+    """A pyproject.toml asks for something that cannot be."""
+
+
 class LeakError(AttnscopeError):
     """`Report.raise_for_leaks` met a finding."""
 

@@ -132,6 +132,8 @@ class Report:
     """With `--prove`, after a pass."""
     fixed: tuple[str, ...] = ()
     """Accepted findings of the baseline that no longer occur, one sentence each."""
+    selected: tuple[str, ...] = ()
+    """Checks that were chosen, as `VerifyOptions.select`; none: all."""
 
     @property
     def exit_code(self) -> int:
@@ -183,10 +185,16 @@ def exit_code(reports: Iterable[Report]) -> int:
 
 
 def fingerprint(model: str, result: CheckResult, finding: Finding) -> str:
-    """32 hexadecimal digits that stay the same while a defect does.
+    """32 hexadecimal digits that stay the same while a defect does; see `identity`."""
+    return identity(model, result.code, result.condition, result.backend, finding.module)
 
-    Made from the model's name, code, condition, backend and module: not from positions and sizes,
-    which change with seeds and versions.
+
+def identity(model: str, code: str, condition: str, backend: str, module: str) -> str:
+    """`fingerprint` of the parts that it is made from.
+
+    These are the model's name, code, condition, backend and module: not positions and sizes, which
+    change with seeds and versions.
     """
-    parts = (model, result.code, result.condition, result.backend, finding.module)
-    return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogatepass")).hexdigest()[:32]
+    parts = "\0".join((model, code, condition, backend, module))
+    # a path may hold bytes that are no UTF-8, which Python carries as lone surrogates
+    return hashlib.sha256(parts.encode(errors="surrogatepass")).hexdigest()[:32]

@@ -17,9 +17,10 @@ from attnscope.experiments.subject import subject_of
 from attnscope.load import LoadedModel
 from attnscope.load.quiet import quiet
 from attnscope.load.registered import load_registered
-from attnscope.records.census import Found, Row
+from attnscope.records.census import Found, Row, State
 from attnscope.report import CheckResult, Outcome, Report
 from attnscope.verification import VerifyOptions, verify_model
+from attnscope.verification.outcome import settled
 
 LOUDEST: tuple[Outcome, ...] = ("fail", "error", "pass", "unpromised", "skip")
 """Of a family, the first of these that any of its checks came to; a skip beside a pass is a matter
@@ -102,6 +103,7 @@ def _verified(row: Row, models: dict[str, LoadedModel], ask: Ask) -> Row:
         families=_families(report.results),
         controls=_controls(report),
         findings=tuple(_found(report.results)),
+        otherwise=_otherwise(report),
         unpromised=tuple(
             dict.fromkeys(one.code for one in report.results if one.outcome == "unpromised")
         ),
@@ -115,6 +117,16 @@ def _reason(report: Report) -> str:
     wanted = [one for one in report.results if one.outcome == report.outcome]
     required = [one for one in wanted if one.code in REQUIRED]
     return next((f"{one.code}: {one.reason}" for one in (*required, *wanted)), "")
+
+
+def _otherwise(report: Report) -> State | None:
+    """What the verdict would be if a baseline accepted every finding."""
+    if report.outcome != "fail":
+        return None
+    results = (
+        replace(one, outcome="accepted") if one.outcome == "fail" else one for one in report.results
+    )
+    return settled(results, report.backends, report.selected)  # type: ignore[return-value]
 
 
 def _controls(report: Report) -> bool:

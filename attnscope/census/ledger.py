@@ -16,11 +16,14 @@ from pathlib import Path
 from typing import Any, TextIO, get_args
 
 from attnscope.errors import OutputError, SelectionError
-from attnscope.records.census import Census, Found, Row, State
+from attnscope.records.census import Accepted, Census, Found, Row, State
 from attnscope.report import Outcome
 
 HEAD, FORMAT = "attnscope census", 1
 """The field by which a heading is known, and its value: the form of the lines."""
+
+NEW: Mapping[str, Any] = {"otherwise": None, "accepted": ()}
+"""Fields of a row that earlier files lack, and what stands for them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,15 +153,20 @@ def require_same(path: Path, wanted: Heading, found: Heading) -> None:
 
 def row_from(data: Mapping[str, Any]) -> Row:
     """A row from its line; raises KeyError, TypeError, ValueError where it is none."""
-    values = {one.name: data[one.name] for one in fields(Row)}
+    names = [one.name for one in fields(Row)]
+    values = {name: data[name] if name in data else NEW[name] for name in names}
     for name in ("mixers", "seam", "backends", "unpromised"):
         values[name] = tuple(values[name])
     for name in ("without", "families"):
         values[name] = tuple((str(one), str(other)) for one, other in values[name])
     values["findings"] = tuple(Found(**one) for one in values["findings"])
+    values["accepted"] = tuple(
+        Accepted(found=Found(**one["found"]), reason=one["reason"]) for one in values["accepted"]
+    )
     row = Row(**values)
     known = {outcome for _, outcome in row.families} <= {*get_args(Outcome)}
-    if row.state not in get_args(State) or not known or not isfinite(row.seconds):
+    known &= {row.state, row.otherwise or row.state} <= {*get_args(State)}
+    if not known or not isfinite(row.seconds):
         raise ValueError(row.key)
     return row
 

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from attnscope.cli import options, reports
+from attnscope.cli import baseline_options, options, reports
+from attnscope.cli.accepting import acceptance
 from attnscope.cli.exit import Verdict
 from attnscope.cli.lists import ALL, parse_backends, require_one
 from attnscope.cli.output import Answer
@@ -92,6 +93,9 @@ def census(  # noqa: PLR0913, PLR0917 (a command's parameters are its options)
     limit: Limit = None,
     resume: Resume = None,
     saved: From = None,
+    baseline: baseline_options.Baseline = None,
+    write_baseline: baseline_options.WriteBaseline = None,
+    reason: baseline_options.Reason = None,
     form: reports.FormOption = reports.Form.table,
     output: reports.Output = None,
     report: reports.ReportOption = None,
@@ -99,12 +103,13 @@ def census(  # noqa: PLR0913, PLR0917 (a command's parameters are its options)
     width: options.Width = None,
 ) -> int:
     """Judge every causal language model that transformers registers, shrunken, one row a type."""
-    planned = reports.plan(form, output, width, report, sarif_anchor, (resume,))
+    planned = reports.plan(form, output, width, report, sarif_anchor, (resume, write_baseline))
     require_one({"--resume": resume, "--from": saved})
     if limit is not None and not isfinite(limit):
         raise SelectionError(
             f"--limit {limit} is no number of seconds.", "Say 600 for ten minutes."
         )
+    accepted = acceptance(baseline, write_baseline, reason)
     share = _share(shard)
     asked = {
         "only": tuple(" ".join(only or ()).replace(",", " ").split()),
@@ -119,6 +124,7 @@ def census(  # noqa: PLR0913, PLR0917 (a command's parameters are its options)
     if names and ALL not in names:
         asked["backends"] = names
     found = _saved(saved) if saved is not None else _judged(asked)
+    found = accepted.census(found)
     return _deliver(found, _exit_code(found), planned)
 
 

@@ -35,7 +35,7 @@ def run(arguments: Sequence[str]) -> int:
     except KeyboardInterrupt:
         return _interrupted()
     except Exception as error:
-        return _told(error)
+        return told(error)
     return _settled(code)
 
 
@@ -47,17 +47,22 @@ def _settled(code: Any) -> int:
     return ERROR if code else DONE
 
 
-def _told(error: Exception) -> int:
+def told(error: Exception, about: str = "") -> int:
+    """Say an error in one line on stderr, with what it is about; returns its exit code."""
+    from attnscope.text import escape
+
     if type(error).__name__ == "Abort":
         return _interrupted()
     if os.environ.get("ATTNSCOPE_TRACEBACK"):
         traceback.print_exception(error)
-    if line := _line(error):
-        say(f"attnscope: {line}")
+    if line := line_of(error):
+        about = escape(about)
+        known = not about or line.startswith((f"{about} ", f"{about}:"))
+        say(f"attnscope: {line}" if known else f"attnscope: {about}: {line}")
     return ERROR
 
 
-def _line(error: Any) -> str:
+def line_of(error: Any) -> str:
     """One line: what went wrong and what to do next."""
     from attnscope.errors import AttnscopeError
     from attnscope.text import escape

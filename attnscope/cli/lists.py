@@ -13,7 +13,7 @@ ALL = "all"
 BACKENDS = tuple(each.value for each in Backend if each is not Backend.auto)
 
 
-def parse_backends(text: str | None) -> tuple[str, ...]:
+def parse_backends(text: str | None, option: str = "--backend") -> tuple[str, ...]:
     """Backends from a list such as eager,sdpa; `all` stands alone, and none for transformers' own.
 
     Raises SelectionError for an unknown one.
@@ -24,11 +24,11 @@ def parse_backends(text: str | None) -> tuple[str, ...]:
     unknown = [name for name in names if name not in {*BACKENDS, ALL}]
     if unknown or not names:
         raise SelectionError(
-            f"--backend {(unknown or [text])[0][:40]!r} is unknown.",
+            f"{option} {(unknown or [text])[0][:40]!r} is unknown.",
             f"Choose from {', '.join(BACKENDS)}, or all.",
         )
     if ALL in names and len(names) > 1:
-        raise SelectionError("--backend all takes no further name.", "Leave the others out.")
+        raise SelectionError(f"{option} all takes no further name.", "Leave the others out.")
     return names
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -104,22 +104,32 @@ Model = Annotated[
     ),
 ]
 ModelArgument = Annotated[
-    str,
+    str | None,
     typer.Argument(
         metavar="MODEL",
-        help="Bundled name (fable, textbook), local directory or Hugging Face hub id.",
+        help="Bundled name (fable, textbook), local directory, Hugging Face hub id or"
+        " package.module:factory; by default all that the pyproject.toml here or above lists.",
+        show_default=False,
     ),
 ]
-Device = Annotated[
-    str,
-    typer.Option(
-        help="auto (cuda, then mps, then cpu) or a device.", rich_help_panel=LOADING_PANEL
-    ),
-]
-DtypeOption = Annotated[
-    Dtype,
-    typer.Option("--dtype", help="auto: as the checkpoint says.", rich_help_panel=LOADING_PANEL),
-]
+_DEVICE: Any = typer.Option(
+    help="auto (cuda, then mps, then cpu) or a device.", rich_help_panel=LOADING_PANEL
+)
+_DTYPE: Any = typer.Option(
+    "--dtype", help="auto: as the checkpoint says.", rich_help_panel=LOADING_PANEL
+)
+_WEIGHTS: Any = typer.Option(
+    "--weights",
+    help="random: a small model of this architecture from config.json, without its weights.",
+    rich_help_panel=LOADING_PANEL,
+)
+Device = Annotated[str, _DEVICE]
+DtypeOption = Annotated[Dtype, _DTYPE]
+WeightsOption = Annotated[Weights, _WEIGHTS]
+AskedDevice = Annotated[str | None, _DEVICE]
+AskedDtype = Annotated[Dtype | None, _DTYPE]
+AskedWeights = Annotated[Weights | None, _WEIGHTS]
+"""The same where a file may say it: None is what nobody said."""
 BackendOption = Annotated[
     Backend,
     typer.Option("--backend", help="auto: as transformers chooses.", rich_help_panel=LOADING_PANEL),
@@ -134,14 +144,6 @@ Backends = Annotated[
         rich_help_panel=LOADING_PANEL,
     ),
 ]
-WeightsOption = Annotated[
-    Weights,
-    typer.Option(
-        "--weights",
-        help="random: a small model of this architecture from config.json, without its weights.",
-        rich_help_panel=LOADING_PANEL,
-    ),
-]
 Revision = Annotated[
     str | None,
     typer.Option(help="Branch, tag or commit of a hub model.", rich_help_panel=LOADING_PANEL),
@@ -150,6 +152,15 @@ DeviceMap = Annotated[
     str | None,
     typer.Option(
         help="Spread the model over devices (needs accelerate).", rich_help_panel=LOADING_PANEL
+    ),
+]
+VocabSize = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        metavar="TOKENS",
+        help="Token ids that the model of a package.module:factory reads.",
+        rich_help_panel=LOADING_PANEL,
     ),
 ]
 AllowPickle = Annotated[
@@ -191,9 +202,12 @@ Ignore = Annotated[
     typer.Option(metavar="CODE,…", help="Leave these checks out.", rich_help_panel=CHECKS_PANEL),
 ]
 Quick = Annotated[
-    bool,
+    bool | None,
     typer.Option(
-        "--quick", help="Few conditions, a handful of forward passes.", rich_help_panel=CHECKS_PANEL
+        "--quick/--no-quick",
+        help="Few conditions, a handful of forward passes.",
+        show_default=False,
+        rich_help_panel=CHECKS_PANEL,
     ),
 ]
 Length = Annotated[
@@ -205,9 +219,12 @@ Length = Annotated[
     ),
 ]
 Seed = Annotated[
-    int,
+    int | None,
     typer.Option(
-        min=0, max=2**63 - 1, help="Of the random token ids.", rich_help_panel=CHECKS_PANEL
+        min=0,
+        max=2**63 - 1,
+        help="Of the random token ids; by default 0.",
+        rich_help_panel=CHECKS_PANEL,
     ),
 ]
 Budget = Annotated[
@@ -237,10 +254,11 @@ RealIds = Annotated[
     ),
 ]
 Prove = Annotated[
-    bool,
+    bool | None,
     typer.Option(
-        "--prove",
+        "--prove/--no-prove",
         help="After a pass, plant leaks of known size and show which are caught.",
+        show_default=False,
         rich_help_panel=CHECKS_PANEL,
     ),
 ]

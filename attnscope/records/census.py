@@ -30,6 +30,16 @@ class Found:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Accepted:
+    """A finding that a baseline accepts."""
+
+    found: Found
+    """The finding."""
+    reason: str
+    """The baseline's."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
     """One model type."""
 
@@ -61,6 +71,11 @@ class Row:
     """Of the checks that failed."""
     unpromised: tuple[str, ...] = ()
     """Codes of the checks that differ in conditions that the model never promised to support."""
+    otherwise: State | None = None
+    """The verdict were it not for the findings; None where there are none, and for rows that were
+    kept before this was."""
+    accepted: tuple[Accepted, ...] = ()
+    """Those that a baseline accepts."""
     seconds: float = 0.0
     """Wall time, building included."""
 
@@ -86,3 +101,5 @@ class Census:
     """Asked for."""
     seconds: float = 0.0
     """Of all rows together: more than the wall time where several were judged at once."""
+    notes: tuple[str, ...] = ()
+    """Remarks: entries of the baseline that were not seen, …"""

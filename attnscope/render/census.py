@@ -12,6 +12,7 @@ from attnscope.records.census import Census, Found, Row, State
 from attnscope.render.census_rows import (
     FAMILIES,
     Place,
+    accepted,
     counts,
     in_common,
     lost,
@@ -39,8 +40,24 @@ from attnscope.text import fit
 LISTED = 4
 """Checks whose findings are told below one row; the rest is counted."""
 
-SIGNS = {"pass": "✓", "fail": "✗", "error": "!", "skip": "?", "unpromised": "–", "": "·"}
-PLAIN_SIGNS = {"pass": "+", "fail": "X", "error": "!", "skip": "?", "unpromised": "-", "": "."}
+SIGNS = {
+    "pass": "✓",
+    "fail": "✗",
+    "error": "!",
+    "skip": "?",
+    "unpromised": "–",
+    "accepted": "–",
+    "": "·",
+}
+PLAIN_SIGNS = {
+    "pass": "+",
+    "fail": "X",
+    "error": "!",
+    "skip": "?",
+    "unpromised": "-",
+    "accepted": "-",
+    "": ".",
+}
 """One cell for each outcome of a family; empty where nothing of it was asked."""
 
 STATES: dict[State, tuple[str, str]] = {
@@ -70,6 +87,8 @@ def _draw(census: Census, width: int, look: Look) -> Iterator[Text]:
         yield from _below(row, common, width, look)
     yield Text()
     yield from _in_common(census.rows, common, width, look)
+    for words in census.notes:
+        yield from hanging(Text("note "), look.say(words), width)
     yield from _legend(width, look)
 
 
@@ -101,6 +120,8 @@ def _below(row: Row, common: Mapping[Place, int], width: int, look: Look) -> Ite
         yield from hanging(Text("  "), look.say(row.reason), width, QUIET)
     for backend, reason in lost(row):
         yield from hanging(Text("  "), look.say(f"not on {short(backend)}: {reason}"), width, QUIET)
+    for words in accepted(row):
+        yield from hanging(Text("  accepted "), look.say(words), width, QUIET)
     groups = together(own(row, common))
     listed = 1 if row.variant else LISTED  # all of them come from one switch
     for one in groups[:listed]:

@@ -10,6 +10,7 @@ from attnscope.records.census import Census, Row
 from attnscope.render.census_rows import (
     FAMILIES,
     Place,
+    accepted,
     counts,
     in_common,
     lost,
@@ -23,7 +24,15 @@ from attnscope.render.census_rows import (
 from attnscope.render.palette import counted
 from attnscope.text import escape
 
-SIGNS = {"pass": "✓", "fail": "**✗**", "error": "!", "skip": "?", "unpromised": "–", "": ""}
+SIGNS = {
+    "pass": "✓",
+    "fail": "**✗**",
+    "error": "!",
+    "skip": "?",
+    "unpromised": "–",
+    "accepted": "–",
+    "": "",
+}
 STATES = {"fail": "**fail**", "skip": "unchecked", "error": "no verdict"}
 
 INTRODUCTION = """\
@@ -49,7 +58,7 @@ def census_markdown(census: Census) -> str:
         INTRODUCTION, f"{made_with(census)}; {_work(census)}", "## In short",
         "\n".join(f"- {line}" for line in _reading(census.rows)), "## The table", LEGEND,
         "\n".join(_table(census.rows)), "## The findings", "\n".join(_findings(census.rows)),
-        "## What was not judged", "\n".join(_without(census.rows)),
+        "## What was not judged", "\n".join(_without(census.rows)), *_accepted(census),
     ]  # fmt: skip
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -155,6 +164,14 @@ def _without(rows: Sequence[Row]) -> Iterator[str]:
             yield f"- {row.key}: {_plain(row.reason)}"
         for backend, reason in lost(row):
             yield f"- {row.key} on {backend}: {_plain(reason)}"
+
+
+def _accepted(census: Census) -> Iterator[str]:
+    """What a baseline accepts, and its notes; nothing without one."""
+    told = [f"- {row.key}: {_plain(words)}" for row in census.rows for words in accepted(row)]
+    if told or census.notes:
+        yield "## The baseline"
+        yield "\n".join([*told, *(f"- {_plain(words)}" for words in census.notes)])
 
 
 def _plain(words: str) -> str:

@@ -69,6 +69,15 @@ def shared(rows: Iterable[Row]) -> dict[Place, int]:
     return {place: number for place, number in found.items() if number >= MANY}
 
 
+def accepted(row: Row) -> tuple[str, ...]:
+    """What a baseline accepts in a row, a sentence each."""
+    return tuple(
+        f"{one.found.code} ({one.found.condition or 'plain'}; {short(one.found.backend)}):"
+        f" {one.reason}"
+        for one in row.accepted
+    )
+
+
 def own(row: Row, common: Mapping[Place, int]) -> tuple[Found, ...]:
     """The findings of a row that it does not share with many others."""
     return tuple(one for one in row.findings if _place(one) not in common)

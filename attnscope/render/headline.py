@@ -43,6 +43,8 @@ def sentence(report: Report) -> str:
 
 
 def _draw(report: Report, width: int, look: Look) -> list[Text]:
+    if not report.model.architecture:  # it could not be loaded
+        return _verdict(report, width, look)
     separator = look.say(" · ")
     told = facts(report.model, look)[:-1]
     if report.backends:
@@ -93,6 +95,8 @@ def _failed(report: Report) -> str:
 
 
 def _broken(report: Report) -> str:
+    if not report.results and report.notes:
+        return report.notes[0]
     broken = _names(report, "error")
     where = f" in {', '.join(broken[:NAMED])}" if broken else ""
     return f"the checker itself failed{where}; this is no verdict on the model"

@@ -25,6 +25,7 @@ def report_json(report: Report) -> dict[str, Any]:
         "results": [_result(result) for result in report.results],
         "floors": report.floors,
         "notes": report.notes,
+        "fixed": report.fixed,
         "proven": _proven(report.proven) if report.proven else None,
         "reproducer": report.reproducer,
         "forwards": report.forwards,

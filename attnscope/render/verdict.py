@@ -15,6 +15,8 @@ from attnscope.report import Report
 def verdict(report: Report) -> RenderableType:
     """Headline, checks, findings where there are some, and remarks."""
     parts = [headline(report)]
+    if not report.model.architecture:
+        return Group(*parts)
     if report.results:
         parts += [Text(), results(report)]
     if report.findings:

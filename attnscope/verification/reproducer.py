@@ -88,8 +88,7 @@ def _lines(
     way, plain = _source(case.key, subject), _source("plain", subject)
     remote = origin.trust_remote_code
     name = "AutoModelForCausalLM" if remote else report.model.architecture
-    where = result.condition or "plain"
-    yield f"# attnscope {result.code} {result.name}, {where}: {finding.message}"
+    yield heading(result, finding)
     yield "import torch, transformers"
     yield _loading(f"transformers.{name}", result.backend, report, origin)
     yield from _caller(subject, way if case.runs else way + plain)
@@ -102,6 +101,12 @@ def _lines(
         yield f"one, two = {first}, {case.key}(call, ids, aside)"
     yield f"moved = (one.double() - two.double()).abs().amax(-1)[0]{case.where}.max().item()"
     yield f'print("leak:", 0.0 if moved <= {case.limit!r} else moved)'
+
+
+def heading(result: CheckResult, finding: Finding) -> str:
+    """The first line of a script, which says what it shows."""
+    where = result.condition or "plain"
+    return f"# attnscope {result.code} {result.name}, {where}: {finding.message}"
 
 
 def _loading(name: str, backend: str, report: Report, origin: LoadOptions) -> str:

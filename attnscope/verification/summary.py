@@ -5,21 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from attnscope.checks import CHECKS, find
-from attnscope.conditions import CONDITIONS
 from attnscope.experiments.subject import THEIRS, subject_of
 from attnscope.load import tokens_from_ids
 from attnscope.load.stand_in import StandIn
-from attnscope.report import Outcome, Report
+from attnscope.report import Report
 from attnscope.verification import reproducer
-from attnscope.verification.options import named
+from attnscope.verification.outcome import settled
 from attnscope.verification.run import Run
 
 
 def summarise(run: Run) -> Report:
     """The report on everything that was found."""
     report = Report(
-        outcome=_outcome(run),
+        outcome=settled(run.results, run.backends, run.options.select),
         model=run.loaded.info,
         labels=_labels(run),
         swapped=run.swapped,
@@ -31,6 +29,7 @@ def summarise(run: Run) -> Report:
         seconds=0.0,
         notes=tuple(_notes(run)),
         floors=tuple(run.floors),
+        selected=run.options.select,
     )
     if report.outcome != "fail":
         return report
@@ -38,33 +37,6 @@ def summarise(run: Run) -> Report:
     subject.first_position = run.first_position
     script = reproducer.script(subject, run.ids, run.options.seed, report, run.origin)
     return replace(report, reproducer=script)
-
-
-def _outcome(run: Run) -> Outcome:
-    """Fail, error, skip, pass, in this order; nothing is clean without every control on every
-    backend in the plain condition, nor where nothing of what was selected could be asked.
-    """
-    outcomes = {result.outcome for result in run.results}
-    if "fail" in outcomes:
-        return "fail"
-    if "error" in outcomes:
-        return "error"
-    required = [check.code for check in CHECKS if check.required]
-    plain = {"", CONDITIONS["plain"].title}
-    passed = {
-        (result.backend, result.code)
-        for result in run.results
-        if result.outcome == "pass" and result.condition in plain
-    }
-    whole = all((backend, code) in passed for backend in run.backends for code in required)
-    return "pass" if whole and _selection_was_asked(run) else "skip"
-
-
-def _selection_was_asked(run: Run) -> bool:
-    if not run.options.select:
-        return True
-    rows = [row for row in run.results if named(find(row.code), run.options.select)]
-    return any(row.outcome in {"pass", "unpromised"} for row in rows)
 
 
 def _labels(run: Run) -> tuple[str, ...]:

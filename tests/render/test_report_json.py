@@ -13,7 +13,7 @@ from tests.render import reports
 
 KEYS = {
     "schema", "outcome", "exit_code", "model", "backends", "declared", "tokens", "results",
-    "floors", "notes", "proven", "reproducer", "forwards", "tokens_pushed", "seconds",
+    "floors", "notes", "fixed", "proven", "reproducer", "forwards", "tokens_pushed", "seconds",
 }  # fmt: skip
 
 

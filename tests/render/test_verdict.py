@@ -15,7 +15,7 @@ from tests.render import examples, reports
 
 WIDGETS = (
     "brief", "check_list", "check_page", "findings", "hanging", "headline", "outcomes", "remarks",
-    "report_json", "results", "verdict",
+    "report_json", "results", "verdict", "verdicts",
 )  # fmt: skip
 
 
@@ -52,6 +52,7 @@ def test_markup_and_emoji_codes_are_left_alone() -> None:
     [
         ("passing", "✓ PASS  no token sees what it must not see"),
         ("partly", "✓ PASS  no token sees what it must not see; 1 of 2 not checked"),
+        ("accepted", "✓ PASS  nothing beyond 1 accepted result"),
         ("leaking", " !! LEAK   2 of 5 checks failed: mask-declared, future-influence"),
         ("unchecked", "? COULD NOT CHECK  "),
         ("broken", "✗ ERROR  the checker itself failed in backends-disagree"),

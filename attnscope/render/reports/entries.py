@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import nan
 
 from attnscope.checks import CHECKS
@@ -122,7 +122,7 @@ def _facts(report: Report) -> tuple[tuple[str, str], ...]:
     model = report.model
     told = {
         "architecture": model.architecture,
-        "parameters": count(model.parameters),
+        "parameters": count(model.parameters) if model.parameters else "",
         "layers": str(model.layers) if model.layers else "",
         "heads": str(model.heads) if model.heads else "",
         "device": model.device,
@@ -135,6 +135,8 @@ def _facts(report: Report) -> tuple[tuple[str, str], ...]:
 def _results(row: Row) -> Iterator[CheckResult]:
     for one in row.findings:
         yield _found(one)
+    for each in row.accepted:
+        yield replace(_found(each.found), outcome="accepted", reason=each.reason)
     for family, outcome in row.families:
         if outcome in {"pass", "unpromised", "skip", "error"}:
             yield _told("", f"{family} checks", family, _outcome(outcome), "")
