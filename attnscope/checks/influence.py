@@ -70,8 +70,8 @@ class FutureInfluence(Check):
     many tokens chose them, last bits move in clean models too: then it is measured again with each
     token's experts computed apart, or the module is replayed in float64; rounding vanishes there, a
     leak stays. So is drift as small as rounding in a model of your own, which may take Fourier
-    transforms over time: they round across all positions. The module where it enters is the first whose output moved where nothing that it was
-    given had moved.
+    transforms over time: they round across all positions. The module where it enters is the first
+    whose output moved where nothing that it was given had moved.
 
     When it is wrong: models that are bidirectional on purpose; say so with --expect.
 

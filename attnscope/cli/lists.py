@@ -13,7 +13,18 @@ ALL = "all"
 BACKENDS = tuple(each.value for each in Backend if each is not Backend.auto)
 
 
-def parse_backends(text: str | None, option: str = "--backend") -> tuple[str, ...]:
+OWN = ("torch", "math")
+"""Kernels of models that transformers does not know: `attnscope.load.stand_in.KERNELS`."""
+
+
+def parse_kernels(text: str | None, option: str = "--backend") -> tuple[str, ...]:
+    """As `parse_backends`, with the kernels of one's own models besides."""
+    return parse_backends(text, option, (*BACKENDS, *OWN))
+
+
+def parse_backends(
+    text: str | None, option: str = "--backend", known: Sequence[str] = BACKENDS
+) -> tuple[str, ...]:
     """Backends from a list such as eager,sdpa; `all` stands alone, and none for transformers' own.
 
     Raises SelectionError for an unknown one.
@@ -21,11 +32,11 @@ def parse_backends(text: str | None, option: str = "--backend") -> tuple[str, ..
     if text is None or text.strip() == Backend.auto:
         return ()
     names = _split([text])
-    unknown = [name for name in names if name not in {*BACKENDS, ALL}]
+    unknown = [name for name in names if name not in {*known, ALL}]
     if unknown or not names:
         raise SelectionError(
             f"{option} {(unknown or [text])[0][:40]!r} is unknown.",
-            f"Choose from {', '.join(BACKENDS)}, or all.",
+            f"Choose from {', '.join(known)}, or all.",
         )
     if ALL in names and len(names) > 1:
         raise SelectionError(f"{option} all takes no further name.", "Leave the others out.")

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from attnscope.cli.lists import parse_backends, parse_words
+from attnscope.cli.lists import OWN, parse_kernels, parse_words
 from attnscope.cli.prompt import parse_ids
 from attnscope.errors import ProjectError, SelectionError
 from attnscope.project import FILE, HOME, SETTINGS, UNSAFE, Listed, Project, find
@@ -56,7 +56,7 @@ def settings(arguments: Mapping[str, Any]) -> dict[str, Any]:
     Raises SelectionError and PromptError for a list that is none.
     """
     parsers: dict[str, Callable[[Any], Any]] = {
-        "backend": parse_backends,
+        "backend": parse_kernels,
         "select": partial(parse_words, option="--select"),
         "ignore": partial(parse_words, option="--ignore"),
         "ids": lambda text: tuple(parse_ids(text)),
@@ -104,7 +104,7 @@ def _target(one: Listed, root: Path, line: Mapping[str, Any], own_tokens: bool) 
     if own_tokens:
         left.pop("length", None)
     if "backend" in left:
-        left["backend"] = parse_backends(",".join(left["backend"]), one.places["backend"])
+        left["backend"] = parse_kernels(",".join(left["backend"]), one.places["backend"])
     for name in {"select", "ignore"} & left.keys():
         left[name] = parse_words(left[name], one.places[name])
     return Target(
@@ -138,7 +138,7 @@ def options(target: Target) -> tuple[LoadOptions, VerifyOptions]:
     known = {one.name for one in fields(LoadOptions)}
     if unknown := [name for name in chosen if name not in known]:
         raise ProjectError(f"{target.place(unknown[0])} is not known to this version.")
-    alone = len(backends) == 1 and "all" not in backends
+    alone = len(backends) == 1 and backends[0] not in {"all", *OWN}
     loading = {"model": target.location, "backend": backends[0] if alone else "auto", **chosen}
     return LoadOptions(**loading), VerifyOptions(backends=backends, **asked)
 
