@@ -15,9 +15,9 @@ from attnscope.capture import capture
 from attnscope.capture.runs import forward
 from attnscope.capture.session import OnCall, OnUnseen
 from attnscope.errors import LoadError, SelectionError
+from attnscope.experiments.as_found import as_found
 from attnscope.experiments.own_kernels import look_at_kernels
 from attnscope.experiments.subject import subject_of
-from attnscope.experiments.switches import as_found
 from attnscope.load import (
     LoadedModel,
     LoadOptions,

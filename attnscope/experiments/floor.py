@@ -9,13 +9,14 @@ measured in the model, dtype and backend at hand, and a leak cannot inflate it.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from attnscope.capture.fused import paths_kept
+from attnscope.experiments.stirring import Stirring
 from attnscope.experiments.subject import Subject
 from attnscope.measure.drift import drift
 
@@ -31,9 +32,16 @@ def rounding_floor(subject: Subject, ids: Tensor, seed: int) -> float:
     base = subject.run("plain", ids, ids[:, :0])
     worst = 0.0
     for turn in range(STIRRED):
-        with stirred(subject.model, seed + turn):
+        with _moved(subject, seed + turn):
             worst = max(worst, float(drift(base, subject.run("plain", ids, ids[:, :0])).max()))
     return worst
+
+
+def _moved(subject: Subject, seed: int) -> AbstractContextManager[object]:
+    """Operation by operation in a model of unknown making, where nothing is compiled."""
+    if subject.own and not subject.model.calls_flex:
+        return Stirring(seed)
+    return stirred(subject.model, seed)
 
 
 @contextmanager

@@ -31,7 +31,7 @@ from attnscope.experiments.explain import Means, place_of
 from attnscope.experiments.lengths import sample
 from attnscope.experiments.mixers import Asked
 from attnscope.experiments.positions import first_position
-from attnscope.experiments.replay import Recorded, recording
+from attnscope.experiments.replay import Recorded, given_tokens, recording
 from attnscope.experiments.subject import Subject
 from attnscope.experiments.swaps import Setting
 from attnscope.measure.drift import drift
@@ -276,7 +276,12 @@ class Laboratory:
     def _record(self) -> list[Recorded]:
         with recording(self.subject.model, self.tokens) as calls:
             self._run("plain")
-        return calls
+        if not self.subject.own:
+            return calls
+        others = self.subject.others(self._ids, self._seed)
+        with recording(self.subject.model, self.tokens) as moved:
+            self.subject.run("plain", others, others[:, :0])
+        return given_tokens(calls, moved)
 
     def _find_attending(self) -> frozenset[str]:
         return attending(self.subject, self._ids).modules

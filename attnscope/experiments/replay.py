@@ -102,6 +102,19 @@ def recording(model: nn.Module, tokens: int) -> Iterator[list[Recorded]]:
         yield calls
 
 
+def given_tokens(calls: list[Recorded], moved: list[Recorded]) -> list[Recorded]:
+    """The calls that are given something else once the tokens are others: what sees positions only,
+    such as a filter made for a length, mixes no tokens. All of them where two runs differ in kind.
+    """
+    if [call.name for call in calls] != [call.name for call in moved]:
+        return calls
+    return [
+        call
+        for call, other in zip(calls, moved, strict=True)
+        if not all(map(torch.equal, call.all_given(), other.all_given()))
+    ]
+
+
 def replay(
     call: Recorded,
     positions: Sequence[int],

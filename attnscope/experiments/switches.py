@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from attnscope.capture.runs import failed
 from attnscope.errors import CaptureError
@@ -37,25 +37,6 @@ def attention(model: Any, name: str) -> Iterator[None]:
                 f"{type(model).__name__} cannot be switched to {name} once it is loaded."
             )
         yield
-
-
-@contextmanager
-def as_found(model: nn.Module) -> Iterator[None]:
-    """In eval mode inside; modes, buffers and every random state are put back on every way out."""
-    modes = [(module, module.training) for module in model.modules()]
-    buffers = [(one, one.detach().clone()) for one in model.buffers()]
-    devices = {one.device for one in model.parameters() if one.device.type == "cuda"}
-    with torch.random.fork_rng(devices=list(devices)):
-        try:
-            model.eval()
-            yield
-        finally:
-            for module, training in modes:
-                module.training = training
-            with torch.no_grad():
-                for buffer, before in buffers:
-                    if not torch.equal(buffer, before):
-                        buffer.copy_(before)
 
 
 @contextmanager
@@ -108,13 +89,31 @@ def exact_copy(module: nn.Module, dtype: torch.dtype) -> nn.Module | None:
     if numbers * torch.finfo(dtype).bits // 8 > LARGEST_COPY:
         return None
     try:
-        twin = copy.deepcopy(module).to(dtype)
+        twin = copy.deepcopy(module)
+        twin = _cast(twin, dtype) if _complex(module) else twin.to(dtype)
     except Exception:  # quantised modules, modules with handles
         return None
     for config in _configs(twin):
         if hasattr(config, _EXPERTS) and dtype == torch.float64:
             setattr(config, _EXPERTS, "eager")  # the grouped product has no float64
     return twin
+
+
+def _complex(module: nn.Module) -> bool:
+    return any(one.is_complex() for one in (*module.parameters(), *module.buffers()))
+
+
+def _cast(module: nn.Module, dtype: torch.dtype) -> nn.Module:
+    """As `Module.to`, which would take the imaginary part off."""
+    pair = torch.complex128 if dtype == torch.float64 else torch.complex64
+
+    def cast(tensor: Tensor) -> Tensor:
+        if tensor.is_complex():
+            return tensor.to(pair)
+        return tensor.to(dtype) if tensor.is_floating_point() else tensor
+
+    changed: Any = module
+    return changed._apply(cast)  # type: ignore[no-any-return]
 
 
 def _uses_experts(module: nn.Module) -> bool:

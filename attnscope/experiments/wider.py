@@ -22,9 +22,20 @@ CASTS = frozenset({"float", "half", "bfloat16"})
 
 
 class Wider(TorchFunctionMode):
-    """While entered, no torch function narrows numbers: a Fourier transform is often upcast to
-    float32 by name, and in a float64 copy that would be a downcast.
+    """While entered, no torch function narrows numbers, and new ones are float64: a Fourier
+    transform is often upcast to float32 by name, and in a float64 copy that would be a downcast.
     """
+
+    def __enter__(self) -> Any:
+        """Enter the mode; what has no dtype by name is float64."""
+        self._default = torch.get_default_dtype()
+        torch.set_default_dtype(torch.float64)
+        return super().__enter__()  # type: ignore[no-untyped-call]
+
+    def __exit__(self, *details: Any) -> None:
+        """Leave it, with the default dtype as before."""
+        torch.set_default_dtype(self._default)
+        super().__exit__(*details)  # type: ignore[no-untyped-call]
 
     def __torch_function__(
         self,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, TypedDict, TypeGuard
@@ -15,6 +14,7 @@ from transformers import PreTrainedModel
 from attnscope.errors import LoadError
 from attnscope.load.describe import describe
 from attnscope.load.loaded import LoadedModel
+from attnscope.load.reachable import reachable_modules
 from attnscope.load.stand_in import Hooks, StandIn
 
 DRAWN = 61
@@ -101,47 +101,87 @@ def load_own(own: OwnModel) -> LoadedModel:
 
 
 def _stand_in(own: OwnModel, module: nn.Module, hooks: Hooks, called: str) -> StandIn:
-    example = own.example
-    if example is not None and (not isinstance(example, Tensor) or example.ndim < 2):
-        raise LoadError(
-            f"The example of {called} is no batch of sequences.",
-            "Pass a tensor of shape (batch, time, ...).",
-        )
-    if example is not None and example.is_floating_point():
-        alphabet = _alphabet(example)
-        ids = torch.arange(example.shape[1])
+    _require_inputs(own, called)
+    beside = _beside(hooks, module)
+    if own.example is not None and own.example.is_floating_point():
+        alphabet, ids = _alphabet(own.example)
         words = range(len(alphabet))
-        return StandIn(module, hooks, vocabulary=words, alphabet=alphabet, example=ids)
-    if example is None and own.vocab_size is None:
-        raise LoadError(
-            f"It is not known what {called} reads.",
-            "Pass vocab_size= for token ids, or example= with a tensor of numbers.",
+        return StandIn(
+            module, hooks, vocabulary=words, alphabet=alphabet, example=ids, beside=beside
         )
-    read = None if example is None else example[0].cpu()
+    read = None if own.example is None else own.example[0].cpu()
     known = range(own.vocab_size or 0) if read is None else sorted(set(read.tolist()))
     vocabulary = tuple(range(own.vocab_size) if own.vocab_size else known)
     if len(vocabulary) < 2:
         raise LoadError("There is one token id only.", "Pass vocab_size= of at least 2.")
-    return StandIn(module, hooks, vocabulary=vocabulary, example=read)
+    return StandIn(module, hooks, vocabulary=vocabulary, example=read, beside=beside)
 
 
-def _alphabet(example: Tensor) -> Tensor:
-    """The example's first row, (time, *feature), and vectors drawn with the example's mean and
-    spread.
+def _require_inputs(own: OwnModel, called: str) -> None:
+    """Tell by LoadError what is missing or cannot be read."""
+    example, size = own.example, own.vocab_size
+    if example is None and size is None:
+        raise LoadError(
+            f"It is not known what {called} reads.",
+            "Pass vocab_size= for token ids, or example= with a tensor of numbers.",
+        )
+    if size is not None and (type(size) is not int or size < 1):
+        raise LoadError(f"vocab_size={size!r} is no number of token ids.", "Pass a whole number.")
+    if example is None:
+        return
+    if not isinstance(example, Tensor) or example.ndim < 2 or not example.numel():
+        raise LoadError(
+            f"The example of {called} is no batch of sequences.",
+            "Pass a tensor of shape (batch, time, ...).",
+        )
+    ids = not example.is_floating_point()
+    if ids and (example.ndim > 2 or example.is_complex() or example.dtype == torch.bool):
+        kind = str(example.dtype).removeprefix("torch.")
+        raise LoadError(
+            f"An example of {kind} of shape {tuple(example.shape)} is neither ids nor numbers.",
+            "Pass ids (batch, time), or floats (batch, time, ...) and make of them what the model"
+            " reads in call=.",
+        )
+    if not ids and size is not None:
+        raise LoadError(
+            "vocab_size= is for token ids, and the example holds numbers.", "Leave one out."
+        )
+
+
+def _beside(hooks: Hooks, module: nn.Module) -> dict[str, nn.Module] | None:
+    """The modules that the hooks know without being given them; None where they know none."""
+    own = {id(one) for one in module.modules()}
+    found: dict[str, nn.Module] = {}
+    known = False
+    for hook in (hooks.call, hooks.prefill, hooks.step, hooks.padded):
+        for name, one in reachable_modules(hook).items():
+            known = True
+            if id(one) not in own:
+                found.setdefault(name, one)
+    return found if known else None
+
+
+def _alphabet(example: Tensor) -> tuple[Tensor, Tensor]:
+    """Vectors (word, *feature): those of the example's first row, each once, and others drawn with
+    the example's mean and spread; and the row as ids (time,).
     """
+    row = example[0].detach()
+    words, ids = torch.unique(row.flatten(1) if row.ndim > 1 else row, dim=0, return_inverse=True)
+    words = words.reshape(-1, *row.shape[1:])
     rows = example.detach().flatten(0, 1).double()
     mean, spread = rows.mean(dim=0), rows.std(dim=0, correction=0)
     spread = torch.where(spread > 0, spread, 1.0)
     generator = torch.Generator().manual_seed(0)
     noise = torch.randn((DRAWN, *rows.shape[1:]), generator=generator, dtype=torch.float64)
     drawn = mean + spread * noise.to(rows.device)
-    return torch.cat([example[0].detach(), drawn.to(example.dtype)])
+    return torch.cat([words, drawn.to(example.dtype)]), ids.cpu()
 
 
 def _module(own: OwnModel) -> tuple[nn.Module, Callable[..., Any], str]:
     """The module that holds what can be watched, how it is called, and its name."""
     model: Any = own.model
     if isinstance(model, nn.Module):
+        _require_watchable(model)
         return model, _plain, type(model).__name__
     if not callable(model):
         raise LoadError(
@@ -150,6 +190,9 @@ def _module(own: OwnModel) -> tuple[nn.Module, Callable[..., Any], str]:
     holder = getattr(model, "__self__", None)
     if isinstance(holder, nn.Module):  # a method
         return holder, model.__func__, type(holder).__name__
+    if isinstance(model, type):
+        name = model.__name__
+        raise LoadError(f"{name} is a class.", f"Pass an instance: {name}(...).")
     if isinstance(model, functools.partial) and isinstance(model.func, nn.Module):
         args, kwargs = model.args, model.keywords
         name = type(model.func).__name__
@@ -158,12 +201,29 @@ def _module(own: OwnModel) -> tuple[nn.Module, Callable[..., Any], str]:
     return Function(model), _plain, "function" if name == "<lambda>" else name
 
 
+def _require_watchable(model: nn.Module) -> None:
+    for module in model.modules():
+        try:
+            module.register_forward_pre_hook(_nothing).remove()
+        except RuntimeError as error:
+            raise LoadError(
+                f"{type(model).__name__} is scripted: what runs inside cannot be watched.",
+                "Pass the model as it was before torch.jit.script.",
+            ) from error
+    if any(one.is_meta for one in (*model.parameters(), *model.buffers())):
+        raise LoadError(f"{type(model).__name__} is on the meta device: it holds no numbers.")
+
+
+def _nothing(module: nn.Module, args: Any) -> None:
+    pass
+
+
 def _plain(module: nn.Module, inputs: Tensor) -> Any:
     return module(inputs)
 
 
 class Function(nn.Module):
-    """A function as a module, with the modules that it closes over as its children.
+    """A function as a module, with the modules that it knows as its children.
 
     It cannot be copied: the function would go on calling the modules that it knows.
     """
@@ -171,7 +231,7 @@ class Function(nn.Module):
     def __init__(self, function: Callable[..., Any]) -> None:
         super().__init__()
         self._function = function
-        for name, module in _closed_over(function).items():
+        for name, module in reachable_modules(function).items():
             self.add_module(name, module)
 
     def forward(self, inputs: Tensor) -> Any:
@@ -180,22 +240,6 @@ class Function(nn.Module):
 
     def __deepcopy__(self, memo: Any) -> Function:
         raise TypeError("a function cannot be copied with its modules")
-
-
-def _closed_over(function: Any) -> dict[str, nn.Module]:
-    try:
-        known = inspect.getclosurevars(function)
-    except TypeError:  # callable objects, builtins
-        known = None
-    values = vars(function) if known is None and hasattr(function, "__dict__") else {}
-    if known is not None:
-        values = {**known.globals, **known.nonlocals}
-    taken = set(dir(nn.Module()))
-    return {
-        name if name not in taken else f"{name}_": one
-        for name, one in values.items()
-        if isinstance(one, nn.Module)
-    }
 
 
 def chains_layers(module: nn.Module) -> TypeGuard[nn.Sequential]:

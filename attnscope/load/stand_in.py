@@ -6,6 +6,7 @@ audio frames), ids index an alphabet of feature vectors, so that the same experi
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,15 +17,20 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from attnscope.errors import CaptureError
+from attnscope.load.outputs import row_a_position, tensors
 
 KERNELS = ("torch", "math")
 """`torch`: the kernels that torch picks by itself. `math`: its plain ones, and the slow path of
 `nn.MultiheadAttention` and `nn.TransformerEncoderLayer`, which training takes."""
 
-CALL_HINT = (
-    "Say how it is called: call=lambda model, inputs: ..., returning (batch, time, ...) with one"
-    " row a position."
-)
+HINTS = {
+    "call": "Say how it is called: call=lambda model, inputs: ..., returning (batch, time, ...)"
+    " with one row a position.",
+    "prefill": "Let prefill return outputs (batch, time, ...) for every position that it reads.",
+    "step": "Let step return outputs (batch, time, ...) for every position that it reads.",
+    "padded": "Let padded return outputs (batch, time, ...) for every position, pads included.",
+}
+"""What to do about outputs that have no row a position, by the hook that returned them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,14 +92,21 @@ class StandIn(nn.Module):
         vocabulary: Sequence[int],
         alphabet: Tensor | None = None,
         example: Tensor | None = None,
+        beside: Mapping[str, nn.Module] | None = None,
     ) -> None:
         """`alphabet` (word, *feature) are the vectors that ids stand for; None: ids are read as
         they are. `example`, ids (time,), are the positions asked about unless others are drawn.
+        `beside` are modules that the hooks know without being given them; with any, even none,
+        the model cannot be copied, for the hooks would go on calling what they know.
         """
         super().__init__()
         self.called = type(model).__name__
         name = self.called if not hasattr(self, self.called) else "model"
         self.add_module(name, model)
+        for other, module in (beside or {}).items():
+            if not hasattr(self, other):
+                self.add_module(other, module)
+        self._copies = beside is None
         self._inside, self._hooks = name, hooks
         self.vocabulary, self.example = tuple(vocabulary), example
         self.config = StandInConfig(max(vocabulary) + 1)
@@ -102,7 +115,16 @@ class StandIn(nn.Module):
         """True once FlexAttention was seen to be called; see `attnscope.capture`."""
         self.kernels: tuple[str, ...] = KERNELS[:1]
         """Those that make a difference to it."""
-        self.register_buffer("alphabet", alphabet, persistent=False)
+        placed = None if alphabet is None else alphabet.to(self.device)
+        self.register_buffer("alphabet", placed, persistent=False)
+
+    def __deepcopy__(self, memo: Any) -> StandIn:
+        if not self._copies:
+            raise TypeError("its hooks hold modules of their own")
+        made = self.__class__.__new__(self.__class__)
+        memo[id(self)] = made
+        made.__dict__.update({key: copy.deepcopy(one, memo) for key, one in vars(self).items()})
+        return made
 
     @property
     def inside(self) -> nn.Module:
@@ -154,27 +176,35 @@ class StandIn(nn.Module):
 
         Raises CaptureError when the outputs have no row a position.
         """
-        inputs = input_ids if self.alphabet is None else self.alphabet[input_ids]
+        # a copy: some models write into what they are given
+        inputs = input_ids.clone() if self.alphabet is None else self.alphabet[input_ids]
         batch, time = input_ids.shape
         state = None
         with kernels(self.config._attn_implementation):
             if past_key_values is not None:
-                output, state = self._two(self._hooks.step, inputs, past_key_values)
+                hook, (output, state) = "step", self._two("step", inputs, past_key_values)
             elif use_cache and self._hooks.prefill is not None:
-                output, state = self._two(self._hooks.prefill, inputs)
+                hook, (output, state) = "prefill", self._two("prefill", inputs)
             elif attention_mask is not None and self._hooks.padded is not None:
                 output = self._hooks.padded(self.inside, inputs, attention_mask.bool())
+                hook = "padded"
             else:
-                output = self._hooks.call(self.inside, inputs)
-        return Returned(_row_a_position(output, batch, time, self.called), state)
+                hook, output = "call", self._hooks.call(self.inside, inputs)
+        outputs = row_a_position(output, batch, time)
+        if outputs is None:
+            raise self._shapeless(output, time, hook)
+        return Returned(outputs, state)
 
-    def _two(self, hook: Any, *given: Any) -> tuple[Any, Any]:
-        result = hook(self.inside, *given)
-        if not isinstance(result, tuple | list) or len(result) != 2:
-            name = "prefill" if len(given) == 1 else "step"
+    def _shapeless(self, output: Any, time: int, hook: str) -> CaptureError:
+        shapes = ", ".join(str(tuple(one.shape)) for one in tensors(output)) or "no tensor"
+        return CaptureError(f"{self.called} returned {shapes} for {time} positions.", HINTS[hook])
+
+    def _two(self, name: str, *given: Any) -> tuple[Any, Any]:
+        result = getattr(self._hooks, name)(self.inside, *given)
+        if not isinstance(result, tuple | list) or len(result) != 2 or result[1] is None:
             raise CaptureError(
-                f"The hook {name} of {self.called} returned no pair.",
-                f"Return (outputs, state) from {name}.",
+                f"The hook {name} of {self.called} returned no outputs with a state.",
+                f"Return (outputs, state) from {name}; the state is what the next step is given.",
             )
         return result[0], result[1]
 
@@ -201,28 +231,3 @@ def _takes(hooks: Hooks) -> frozenset[str]:
     if hooks.padded is not None:
         takes.add("attention_mask")
     return frozenset(takes)
-
-
-def _row_a_position(output: Any, batch: int, time: int, name: str) -> Tensor:
-    """The outputs as (batch, time, any): the first tensor of that shape among what was returned."""
-    candidates = list(_tensors(output))
-    for one in candidates:
-        if one.shape[:2] == (batch, time):
-            return one.flatten(2) if one.ndim > 2 else one[..., None]
-    shapes = ", ".join(str(tuple(one.shape)) for one in candidates) or "no tensor"
-    raise CaptureError(f"{name} returned {shapes} for {time} positions.", CALL_HINT)
-
-
-def _tensors(output: Any) -> Iterator[Tensor]:
-    if isinstance(output, Tensor):
-        yield output
-        return
-    if isinstance(output, Mapping):
-        named = [output[name] for name in ("logits",) if name in output]
-        parts: Sequence[Any] = [*named, *output.values()]
-    elif isinstance(output, tuple | list):
-        parts = output
-    else:
-        names = ("logits", "last_hidden_state")
-        parts = [getattr(output, name) for name in names if hasattr(output, name)]
-    yield from (one for one in parts if isinstance(one, Tensor))

@@ -14,8 +14,15 @@ def drift(one: Tensor, other: Tensor) -> Float[Tensor, " query"]:
 
     inf where one is a number and the other is none.
     """
-    one, other = exact(one), exact(other)
+    one, other = (_real(each) for each in (one, other))
     gap = (one - other).abs()
     gap = torch.where(one == other, 0.0, gap)  # equal infinities
     number = one.isnan() != other.isnan()
     return gap.nan_to_num(nan=0.0, posinf=torch.inf).masked_fill(number, torch.inf).amax(-1).cpu()
+
+
+def _real(tensor: Tensor) -> Tensor:
+    """In float64; complex numbers as pairs of real ones along the last axis."""
+    if tensor.is_complex():
+        tensor = torch.view_as_real(tensor.resolve_conj()).flatten(-2)
+    return exact(tensor)
