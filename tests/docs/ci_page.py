@@ -13,10 +13,7 @@ ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/ci.md").read_text(encoding="utf-8")
 FILES: dict[str, str] = dict(re.findall(r"```\w+\n# (.*)\n((?:.*\n)*?)```\n", PAGE))
 """Name, from the first line, to content."""
-CONSOLE: list[tuple[str, str]] = re.findall(
-    r"\$ (attnscope .*); echo \$\?\n(\d)\n",
-    "".join(re.findall(r"```console\n(.*?)```", PAGE, re.S)),
-)
+CONSOLE: list[tuple[str, str]] = re.findall(r"\$ (attnscope .*); echo \$\?\n(\d)\n", PAGE)
 """Each line that a person types, and its exit code."""
 REPOSITORY = ("decoder.py", "pyproject.toml", "test_decoder.py")
 """What is judged."""

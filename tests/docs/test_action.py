@@ -54,7 +54,8 @@ def runner(tmp_path: Path) -> Runner:
         **os.environ,
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
         "PYTHONPATH": str(page.ROOT),
-        "GITHUB_ACTION_PATH": str(page.ACTION_FOLDER),
+        "HF_HUB_OFFLINE": "1",
+            "GITHUB_ACTION_PATH": str(page.ACTION_FOLDER),
         "GITHUB_WORKSPACE": str(tmp_path),
         "GITHUB_OUTPUT": str(tmp_path / "output.txt"),
         "GITHUB_STEP_SUMMARY": str(tmp_path / "summary.md"),
@@ -117,9 +118,12 @@ def test_a_leak_fails_the_step_and_is_reported(runner: Runner) -> None:
     assert "decoder:unmasked" in (runner.workspace / "summary.md").read_text(encoding="utf-8")
 
 
+HOSTILE = ("fable; touch pwned", "$(touch pwned)", "`touch pwned`", "--help", "a' && touch pwned")
+
+
 def test_hostile_inputs_are_words(runner: Runner) -> None:
     ended = runner.verify(
-        models="fable; touch pwned\n$(touch pwned)\n`touch pwned`\n--help",
+        models="\n".join(HOSTILE),
         arguments="--quick --select '$(touch pwned);influence' --device '`touch pwned`'",
         baseline="$(touch pwned).json", sarif="$(touch pwned)\n::set-output name=x::y.sarif",
     )  # fmt: skip
@@ -127,6 +131,18 @@ def test_hostile_inputs_are_words(runner: Runner) -> None:
     assert "Usage" not in ended.stdout
     assert not (runner.workspace / "pwned").exists()
     assert runner.outputs == {"exit-code": "2"}
+
+
+def test_hostile_models_are_names_of_models_that_there_are_not(
+    script: ModuleType, ran: list[list[str]], monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    assert asked(script, monkeypatch, "verify", models="\n \n".join(HOSTILE)) == 0
+    assert tuple(ran[0][-len(HOSTILE) - 1 :]) == ("--", *HOSTILE)
+    assert run([*ran[0][4:]]) == 2
+    for name, line in zip(HOSTILE, capsys.readouterr().err.splitlines(), strict=True):
+        assert line.startswith(f"attnscope: {name}"), line
+    assert not Path("pwned").exists()
 
 
 @pytest.mark.slow

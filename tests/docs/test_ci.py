@@ -7,6 +7,7 @@ import re
 import shlex
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -73,7 +74,7 @@ def test_what_github_and_gitlab_read_is_valid(schema: str, tmp_path: Path) -> No
 def test_a_line_passes_and_writes_its_reports(line: str) -> None:
     words = shlex.split(line)
     assert run(words[1:]) == 0
-    for option, value in zip(words, words[1:], strict=False):
+    for option, value in pairwise(words):
         if option == "--report":
             assert Path(value.split(":")[1]).stat().st_size > 500
     assert Path("summary.md").exists() == ("--format github" in line)
@@ -103,6 +104,7 @@ def test_torch_comes_first_wherever_pip_runs() -> None:
         assert [shlex.split(line) == CPU for line in found] == [True, False], name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("line", cases(page.of("pytest")))
 def test_the_tests_pass_and_leave_their_reports(line: str) -> None:
     words = shlex.split(line)
@@ -128,6 +130,13 @@ def test_actions_are_named_by_a_version() -> None:
         assert name == own or PINNED.fullmatch(name), name
     versions = [re.findall(rf"{one}@v\d+", "".join(used)) for one in ("setup-python", "sarif")]
     assert all(len(set(each)) == 1 for each in versions)
+
+
+def test_every_example_is_of_this_version() -> None:
+    readme = (page.ROOT / "README.md").read_text(encoding="utf-8")
+    for text in (readme, page.PAGE):
+        named = re.findall(r"OWNER/attnscope\S*@v([\d.]+)", text)
+        assert set(named) == {attnscope.__version__}
 
 
 def test_every_input_and_output_of_the_action_is_on_the_page() -> None:
@@ -157,11 +166,9 @@ def test_the_hook_and_the_page_agree() -> None:
         assert not matter.search(name), name
 
 
-@pytest.mark.parametrize("name", [page.LOCAL_HOOK, page.REMOTE_HOOK])
-def test_a_hooks_line_runs(name: str) -> None:
-    hook = page.parsed(name)["repos"][0]["hooks"][0]
-    words = [*shlex.split(hook.get("entry", page.HOOKS[0]["entry"])), *hook.get("args", [])]
-    assert run(words[1:]) == 0
+def test_the_hooks_line_runs_with_its_arguments() -> None:
+    hook = page.parsed(page.REMOTE_HOOK)["repos"][0]["hooks"][0]
+    assert run([*shlex.split(page.HOOKS[0]["entry"])[1:], *hook["args"]]) == 0
 
 
 def test_links_lead_somewhere() -> None:
