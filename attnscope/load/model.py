@@ -147,6 +147,11 @@ def _check_choices(options: LoadOptions) -> None:
     ):
         if value not in choices:
             raise LoadError(f"{option} {value} is unknown.", f"Choose from {', '.join(choices)}.")
+    if options.vocab_size is not None and not names_factory(options.model):
+        raise LoadError(
+            f"--vocab-size is for models of your own, and {options.model} says its own.",
+            "Leave it out.",
+        )
     if options.device_map and options.device != "auto":
         raise LoadError("--device and --device-map exclude each other.", "Leave one out.")
     if options.device_map and options.weights == "random":
