@@ -103,12 +103,13 @@ Model = Annotated[
         rich_help_panel=LOADING_PANEL,
     ),
 ]
-ModelArgument = Annotated[
-    str | None,
+ModelArguments = Annotated[
+    list[str] | None,
     typer.Argument(
         metavar="MODEL",
         help="Bundled name (fable, textbook), local directory, Hugging Face hub id or"
-        " package.module:factory; by default all that the pyproject.toml here or above lists.",
+        " package.module:factory; several are judged one after the other; by default all that the"
+        " pyproject.toml here or above lists.",
         show_default=False,
     ),
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import partial
@@ -71,32 +71,45 @@ def _plain(value: Any) -> Any:
 
 
 def targets(
-    model: str | None, project: Project | None, line: Mapping[str, Any], *, own_tokens: bool
+    models: Sequence[str], project: Project | None, line: Mapping[str, Any], *, own_tokens: bool
 ) -> tuple[Target, ...]:
-    """The models to judge: the one that is named, or those of the project.
+    """The models to judge: those that are named, or else those of the project.
 
     What the file says counts for the models that it lists, and for no other. `own_tokens` is True
     where the command line gives the tokens, so that a length from the file is beside the point.
-    Raises SelectionError where there is none, and ProjectError for a wrong value.
+    Raises SelectionError where there is none or one twice, and ProjectError for a wrong value.
     """
-    listed = () if project is None else project.models
-    if model is not None:
-        known = [one for one in listed if one.model == model]
-        plain = Target(model=model, location=model, settings=line)
-        if project is None or not known:
-            return (plain,)
-        return tuple(_target(one, project.path.parent, line, own_tokens) for one in known)
+    if models:
+        return tuple(_named(model, project, line, own_tokens) for model in _once(models))
     if project is None:
         raise SelectionError(
             f"There is no MODEL, and no {FILE} here or above has a {HOME} table.",
             "Say `attnscope verify-mask MODEL`, or list models in such a table:"
             ' models = ["./checkpoint"].',
         )
-    if not listed:
+    if not project.models:
         raise ProjectError(
             f"{project.path} {HOME} lists no models.", 'Say models = ["./checkpoint"], or a MODEL.'
         )
-    return tuple(_target(one, project.path.parent, line, own_tokens) for one in listed)
+    return tuple(_target(one, project.path.parent, line, own_tokens) for one in project.models)
+
+
+def _once(models: Sequence[str]) -> Sequence[str]:
+    for number, model in enumerate(models):
+        if model in models[:number]:
+            raise SelectionError(f"The model {model[:40]!r} is named twice.", "Name it once.")
+    return models
+
+
+def _named(
+    model: str, project: Project | None, line: Mapping[str, Any], own_tokens: bool
+) -> Target:
+    """As the project lists it, or else as the command line alone says."""
+    if project is not None:
+        for one in project.models:
+            if one.model == model:
+                return _target(one, project.path.parent, line, own_tokens)
+    return Target(model=model, location=model, settings=line)
 
 
 def _target(one: Listed, root: Path, line: Mapping[str, Any], own_tokens: bool) -> Target:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def verify_mask(  # noqa: PLR0913, PLR0917 (a command's parameters are its options)
-    model: options.ModelArgument = None,
+    model: options.ModelArguments = None,
     expect: options.Expect = None,
     select: options.Select = None,
     ignore: options.Ignore = None,
@@ -59,13 +59,15 @@ def verify_mask(  # noqa: PLR0913, PLR0917 (a command's parameters are its optio
     require_length(length, prompt, ids)
     text = _text(prompt, ids)
     project = project_here()
-    chosen = targets(model, project, line, own_tokens=prompt is not None or ids is not None)
+    named = tuple(model or ())
+    chosen = targets(named, project, line, own_tokens=prompt is not None or ids is not None)
     if baseline is None and project is not None and any(one.root for one in chosen):
         baseline = project.baseline
     accepted = acceptance(baseline, write_baseline, reason)
-    found = judge(chosen, text, go_on=model is None)
+    several = len(named) != 1
+    found = judge(chosen, text, go_on=several)
     found = accepted.reports(found, [one.settings.get("prove", False) for one in chosen])
-    code = _deliver(found, planned, several=model is None)
+    code = _deliver(found, planned, several=several)
     if reproducer is not None:
         _reproduce(found, reproducer)
     return code
@@ -78,7 +80,7 @@ def _text(prompt: str | None, ids: str | None) -> str | None:
 
 
 def _deliver(found: Sequence[Report], planned: reports.Plan, *, several: bool) -> Verdict:
-    """`several` is True for the models of a project, however many it lists."""
+    """`several` is True for the models of a project too, however many it lists."""
     from attnscope.render.report_json import reports_json
     from attnscope.render.reports import of_reports
     from attnscope.render.verdict import verdict
