@@ -143,8 +143,9 @@ class _Session:
 def _require_uncompiled(model: nn.Module) -> None:
     for module in model.modules():
         if hasattr(module, "_orig_mod") or getattr(module, "_compiled_call_impl", None) is not None:
+            name = getattr(model, "called", type(model).__name__)
             raise CaptureError(
-                f"{type(model).__name__} is compiled: its attention calls cannot be seen.",
+                f"{name} is compiled: its attention calls cannot be seen.",
                 "Capture the model as it was before compiling.",
             )
 

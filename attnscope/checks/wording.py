@@ -15,7 +15,7 @@ def at(place: Place) -> str:
 def untold(measured: float, place: Place) -> Verdict:
     """As small as rounding, and no finer kernel: neither a pass nor a finding."""
     words = f"{size(measured)} moved ahead, as little as rounding does"
-    return Verdict(reason=f"{words}, and nothing here runs in float64 ({at(place)})", skipped=True)
+    return Verdict(reason=f"{words}, and no copy in float64 can tell ({at(place)})", skipped=True)
 
 
 def size(value: float) -> str:

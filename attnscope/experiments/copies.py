@@ -29,9 +29,20 @@ def in_float64(subject: Subject, ids: Tensor) -> Subject | None:
     twin = _copy(subject, torch.float64)
     if twin is None:
         return None
-    for module in twin.model.modules():
-        module.register_forward_pre_hook(_closed_as_in_float32, with_kwargs=True)
+    if not subject.own:  # there everything is float64, and hooks would change torch's kernels
+        for module in twin.model.modules():
+            module.register_forward_pre_hook(_closed_as_in_float32, with_kwargs=True)
     return twin if _logits(twin, "plain", ids, ids[:, :0]) else None
+
+
+def in_less(subject: Subject, ids: Tensor) -> Subject | None:
+    """A float32 copy of a float64 model of unknown making: nothing finer can tell its rounding, but
+    in float32 rounding grows by 5e8, and a leak not at all. None for others.
+    """
+    if not subject.own or subject.model.dtype != torch.float64:
+        return None
+    twin = _copy(subject, torch.float32)
+    return twin if twin is not None and _logits(twin, "plain", ids, ids[:, :0]) else None
 
 
 def usable(twin: Subject | None, setting: Setting) -> bool:

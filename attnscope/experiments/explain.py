@@ -36,6 +36,8 @@ class Means:
     subject: Subject
     finer: Subject | None
     """A float64 copy of it; None where there is none."""
+    coarser: Subject | None
+    """A float32 copy of a float64 model of unknown making; None for others."""
     limit: float
     """The model's floor, times its factor."""
     single: Subject | None
@@ -70,7 +72,7 @@ def of_sweep(
                 found.drift[:, place] = apart
         columns = found.drift[:, place].masked_fill(visible[:, worst], 0.0)
         key = worst[int(columns.amax(dim=0).argmax())]
-        name = swaps.entry_of_swap(means.subject, setting, key, visible)
+        name = _entry(means, setting, key, visible)
     if not name:  # what only batched experts do
         name = swaps.entry_of_swap(means.subject, setting, key, visible)
     if few and (words := _vanishes(means, setting, name, columns, worst, visible)):
@@ -123,6 +125,18 @@ def place_of(model: nn.Module, name: str) -> Place:
     return Place(module=name, layer=ModuleStack(model).layer(name), kind=kind)
 
 
+def _entry(means: Means, setting: Setting, key: int, visible: Bool[Tensor, "query key"]) -> str:
+    """Where it enters; in a model of unknown making, whose rounding may have touched other modules
+    before, by its float64 copy.
+    """
+    finer = means.finer
+    if means.subject.own and finer is not None and copies.usable(finer, setting):
+        name = swaps.entry_of_swap(finer, setting, key, visible)
+        if name:
+            return name
+    return swaps.entry_of_swap(means.subject, setting, key, visible)
+
+
 def _vanishes(
     means: Means,
     setting: Setting,
@@ -135,6 +149,10 @@ def _vanishes(
 
     Where the model has no float64 copy that tells, the module where it enters is replayed in one.
     """
+    if means.coarser is not None and copies.usable(means.coarser, setting):
+        coarser = swaps.sweep(means.coarser, setting, worst).masked_fill(visible[:, worst], 0.0)
+        grown = f"{float(columns.max()):.1e}, and {float(coarser.max()):.1e} in float32"
+        return grown if mixers.vanishes(coarser, columns) else ""
     if means.finer is not None and copies.usable(means.finer, setting):
         finer = swaps.sweep(means.finer, setting, worst).masked_fill(visible[:, worst], 0.0)
         return mixers.finer_words(columns, finer) if mixers.vanishes(columns, finer) else ""

@@ -53,6 +53,7 @@ def stirred(model: nn.Module, seed: int) -> Iterator[None]:
         if not isinstance(output, Tensor) or not output.is_floating_point():
             return output
         noise = torch.rand(output.shape, generator=generator).to(output.device) * 2 - 1
+        noise = noise.double() if output.dtype == torch.float64 else noise
         return (output.double() * (1 + torch.finfo(output.dtype).eps * noise)).to(output.dtype)
 
     leaves = [module for module in model.modules() if not any(module.children())]

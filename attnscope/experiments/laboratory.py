@@ -266,6 +266,7 @@ class Laboratory:
         return Means(
             subject=self.subject,
             finer=self._finer(),
+            coarser=copies.in_less(self.subject, self._ids),
             limit=self.limit(),
             single=None if (twin := self.exact()) is None else twin.subject,
             single_limit=0.0 if twin is None else twin.limit(),

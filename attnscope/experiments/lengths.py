@@ -7,10 +7,11 @@ from importlib.util import find_spec
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from attnscope.declared import Declared
 from attnscope.errors import CaptureError, PromptError
+from attnscope.experiments.rows import layout_of
 from attnscope.experiments.subject import Subject
 from attnscope.experiments.switches import attention
 from attnscope.load import LoadedModel, tokens_from_ids
@@ -19,6 +20,9 @@ from attnscope.load.stand_in import StandIn
 
 SHORTEST, LONGEST = 21, 600
 """Tokens by default. Longer than two windows where that stays below the second number."""
+
+SHORTEST_TOLD = 8
+"""Tokens up to which an example is not shortened for clearness."""
 
 BESIDE = 6
 """Positions that conditions need beside the tokens in question: pads, another document."""
@@ -67,14 +71,24 @@ def _fitting(model: Any, declared: Sequence[Declared], limit: int | None) -> int
     widths = {size for one in model.parameters() for size in one.shape}
     text = model.config.get_text_config(decoder=True)
     widths |= {value for value in vars(text).values() if type(value) is int}
-    factor = isinstance(model, StandIn)  # its axes are told by their lengths alone
     while (
         tokens in widths
         or any(tokens % size == 0 for size in narrow if size > 1)
-        or (factor and any(size % tokens == 0 for size in widths))
+        or layout_of(model, tokens) == "unsure"
     ):
         tokens += 1
     return tokens if limit is None else min(tokens, limit)
+
+
+def clearer(model: nn.Module, ids: Tensor) -> Tensor:
+    """A little fewer of the ids, shape (1, token), where their number is also that of something
+    else in a model whose axes are told by their lengths; else the same.
+    """
+    tokens = ids.shape[1]
+    for fewer in range(tokens, max(tokens - 5, SHORTEST_TOLD), -1):
+        if layout_of(model, fewer) != "unsure":
+            return ids[:, :fewer]
+    return ids
 
 
 def _chunks(config: Any) -> list[int]:

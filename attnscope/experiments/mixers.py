@@ -196,6 +196,8 @@ def _decided(one: Influence, call: Recorded, asked: Asked) -> Influence:
     native, may = one.drift[:, place], one.allowed[:, place]
     if wrong.any() and _small(one, call, asked) and (words := _rounding(native, exact, may)):
         return replace(one, rounding=words)
+    if wrong.any() and _grows(native, may, call, again, asked):
+        return replace(one, rounding=f"{float(native.masked_fill(may, 0.0).max()):.1e}")
     sharper = one.drift.clone()
     sharper[:, place] = torch.where(may, torch.maximum(native, torch.maximum(exact, even)), native)
     return replace(one, drift=sharper)
@@ -230,6 +232,14 @@ def _small(one: Influence, call: Recorded, asked: Asked) -> bool:
     else:
         scale = float(one.drift.masked_fill(~one.allowed, 0.0).max())
     return ahead <= share * scale
+
+
+def _grows(native: Tensor, may: Tensor, call: Recorded, positions: list[int], asked: Asked) -> bool:
+    """True where drift in float64 grows in float32 as rounding does; see `copies.in_less`."""
+    if not isinstance(asked.model, StandIn) or asked.model.dtype != torch.float64:
+        return False
+    coarser = replay(call, positions, asked.seed, torch.float32)
+    return coarser is not None and bool(_rounding(coarser, native, may))
 
 
 def _rounding(native: Tensor, exact: Tensor, may: Tensor) -> str:

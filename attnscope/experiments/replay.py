@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from transformers import Cache
 
 from attnscope.capture.fused import paths_kept
-from attnscope.experiments.rows import told_by_length
+from attnscope.experiments.rows import Layout, layout_of, token_axis
 from attnscope.experiments.switches import exact_copy
 from attnscope.experiments.wider import Wider
 from attnscope.measure.drift import drift
@@ -44,8 +44,8 @@ class Recorded:
     """Index or name of the argument with a row a token."""
     tokens: int
     """How many."""
-    anywhere: bool = False
-    """True where they may stand on any axis; see `attnscope.experiments.rows`."""
+    layout: Layout = "theirs"
+    """How they are found; see `attnscope.experiments.rows`."""
     beside: tuple[int | str, ...] = ()
     """Other arguments of its shape: what keys and values are made of may be given apart."""
 
@@ -69,16 +69,16 @@ class Recorded:
 def recording(model: nn.Module, tokens: int) -> Iterator[list[Recorded]]:
     """While inside, the calls of every module that is given a row a token; hooks end with it."""
     calls: list[Recorded] = []
-    anywhere = told_by_length(model, tokens)
+    layout = layout_of(model, tokens)
     names = {id(module): name for name, module in model.named_modules()}
 
     def before(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        places = _rows_a_token(args, kwargs, tokens, anywhere)
+        places = _rows_a_token(args, kwargs, tokens, layout)
         if not places:
             return
         args, kwargs = _own_caches(args), _own_caches(kwargs)  # this layer will write into them
         call = Recorded(
-            names[id(module)], module, args, kwargs, places[0], tokens, anywhere, places[1:]
+            names[id(module)], module, args, kwargs, places[0], tokens, layout, places[1:]
         )
         copies = [one.detach().clone() for one in call.all_given()]  # later layers may write there
         args, kwargs = call.with_given(copies)
@@ -86,7 +86,7 @@ def recording(model: nn.Module, tokens: int) -> Iterator[list[Recorded]]:
 
     def after(module: nn.Module, args: Any, output: Any) -> None:
         if (
-            _first_row_a_token(output, tokens, anywhere) is None
+            _first_row_a_token(output, tokens, layout) is None
         ):  # a router, a mask, a table of angles
             own = [place for place, call in enumerate(calls) if call.module is module]
             if own:
@@ -169,12 +169,12 @@ def _run(call: Recorded, given: Sequence[Tensor]) -> Tensor | None:
     args, kwargs = call.with_given([one.clone() for one in given])
     args, kwargs = _own_caches(args), _own_caches(kwargs)
     try:
-        wide = call.anywhere and given[0].dtype == torch.float64
+        wide = call.layout != "theirs" and given[0].dtype == torch.float64
         with torch.no_grad(), Wider() if wide else nullcontext():
             output = call.module(*args, **kwargs)
     except Exception:  # kernels without this dtype, modules that need their caller
         return None
-    return _first_row_a_token(output, call.tokens, call.anywhere)
+    return _first_row_a_token(output, call.tokens, call.layout)
 
 
 def _exact(call: Recorded, dtype: torch.dtype) -> Recorded | None:
@@ -186,29 +186,26 @@ def _exact(call: Recorded, dtype: torch.dtype) -> Recorded | None:
 
 
 def _rows_a_token(
-    args: tuple[Any, ...], kwargs: dict[str, Any], tokens: int, anywhere: bool
+    args: tuple[Any, ...], kwargs: dict[str, Any], tokens: int, layout: Layout
 ) -> tuple[int | str, ...]:
     """The first argument with a row a token, and all others of its shape."""
     named: list[tuple[int | str, Any]] = [*enumerate(args), *kwargs.items()]
-    rows = [(name, value) for name, value in named if _row_a_token(value, tokens, anywhere)]
+    rows = [(name, value) for name, value in named if _row_a_token(value, tokens, layout)]
     return tuple(name for name, value in rows if value.shape == rows[0][1].shape)
 
 
-def _first_row_a_token(output: Any, tokens: int, anywhere: bool) -> Tensor | None:
+def _first_row_a_token(output: Any, tokens: int, layout: Layout) -> Tensor | None:
     for tensor in output if isinstance(output, tuple | list) else (output,):
-        if isinstance(tensor, Tensor) and _row_a_token(tensor, tokens, anywhere):
-            return tensor.movedim(tuple(tensor.shape).index(tokens), 0).reshape(tokens, -1)
+        if isinstance(tensor, Tensor) and _row_a_token(tensor, tokens, layout):
+            rows = tensor.movedim(tuple(tensor.shape).index(tokens), 0)
+            return rows.reshape(tokens, -1)
     return None
 
 
-def _row_a_token(value: Any, tokens: int, anywhere: bool) -> bool:
-    if not isinstance(value, Tensor) or not value.is_floating_point():
+def _row_a_token(value: Any, tokens: int, layout: Layout) -> bool:
+    if not isinstance(value, Tensor) or not (value.is_floating_point() or value.is_complex()):
         return False
-    shape = tuple(value.shape)
-    if anywhere:
-        return value.ndim > 1 and tokens in shape
-    several = len(shape) >= 3 and shape[:2] in {(1, tokens), (tokens, 1)}  # XLNet puts time first
-    return shape[:-1] == (tokens,) or several
+    return token_axis(tuple(value.shape), tokens, layout) is not None
 
 
 def _own_caches(arguments: Any) -> Any:

@@ -32,7 +32,7 @@ def smallest_seen(call: Recorded, seed: int) -> float | None:
     for weight in WEIGHTS:
         planted = mix_in(
             call.module, query=query, key=key, weight=weight,
-            tokens=call.tokens if call.anywhere else None,
+            tokens=None if call.layout == "theirs" else call.tokens,
         )  # fmt: skip
         if not _seen(call, planted, query, key, seed):
             break

@@ -13,14 +13,14 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 
-class Stirring(TorchDispatchMode):
+class Stirring(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """While entered, what each operation returns is moved by up to one unit in the last place.
 
     Views and in-place operations are left alone: their numbers came from another one.
     """
 
     def __init__(self, seed: int) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self._generator = torch.Generator().manual_seed(seed)
 
     def __torch_dispatch__(
@@ -42,9 +42,9 @@ class Stirring(TorchDispatchMode):
             return torch.view_as_complex(self._stirred(pairs))
         if not tensor.is_floating_point():
             return tensor
-        noise = torch.rand(tensor.shape, generator=self._generator).to(tensor.device) * 2 - 1
+        noise = torch.rand(tensor.shape, generator=self._generator, dtype=torch.float64) * 2 - 1
         eps = torch.finfo(tensor.dtype).eps
-        return (tensor.double() * (1 + eps * noise)).to(tensor.dtype)
+        return (tensor.double() * (1 + eps * noise.to(tensor.device))).to(tensor.dtype)
 
 
 def _mapped(value: Any, change: Callable[[Tensor], Tensor]) -> Any:

@@ -14,7 +14,7 @@ from attnscope.experiments.subject import Subject
 from attnscope.experiments.watch import Recording, first_entry, watching
 from attnscope.measure.drift import drift
 
-ROUNDING = 1e-3
+ROUNDING = {torch.float32: 1e-3, torch.float64: 1e-9}
 """Share of a module's movement below which a model of unknown making may be rounding across
 positions; a larger leak is located first."""
 
@@ -77,7 +77,8 @@ def entry_of_swap(
     if setting.aside.numel():
         others = subject.others(setting.aside, setting.seed)
         beside = _recorded(subject, setting, aside=others).ids
-    for share in (ROUNDING, 0.0) if subject.own else (0.0,):
+    rounding = ROUNDING.get(subject.model.dtype, ROUNDING[torch.float32])
+    for share in (rounding, 0.0) if subject.own else (0.0,):
         name = first_entry(base, changed, aside=False, visible=visible, beside=beside, share=share)
         if name:
             return name

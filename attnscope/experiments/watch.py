@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from attnscope.capture.fused import paths_kept
-from attnscope.experiments.rows import SHORTEST, row_a_token
+from attnscope.experiments.rows import layout_of, row_a_token
 from attnscope.load.stand_in import StandIn
 
 
@@ -45,7 +45,6 @@ class Recording:
 def watching(model: nn.Module) -> Iterator[Recording]:
     """Record every module's call while inside; all hooks are gone on every way out."""
     recording = Recording()
-    anywhere = isinstance(model, StandIn)
     names = {id(module): name for name, module in model.named_modules()}
     open_calls: list[tuple[nn.Module, list[Tensor] | None]] = []
 
@@ -55,9 +54,9 @@ def watching(model: nn.Module) -> Iterator[Recording]:
 
     def enter(module: nn.Module, args: Any, kwargs: Any) -> None:
         tensors = [one for one in (*_tensors(args), *_tensors(kwargs)) if one.is_floating_point()]
-        given = _of_tokens(tensors, recording, anywhere)
+        given = _of_tokens(tensors, recording, model)
         # what was padded by hand cannot be compared: its caller is asked instead
-        unread = anywhere and not given and any(one.ndim > 1 for one in tensors)
+        unread = isinstance(model, StandIn) and not given and any(one.ndim > 1 for one in tensors)
         open_calls.append((module, None if unread else [one.detach().clone() for one in given]))
 
     def leave(module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
@@ -66,7 +65,7 @@ def watching(model: nn.Module) -> Iterator[Recording]:
         _, given = open_calls.pop()
         if given is None:
             return
-        tensors = _of_tokens(_tensors(output), recording, anywhere)
+        tensors = _of_tokens(_tensors(output), recording, model)
         returned = [one.detach().clone() for one in tensors]
         frame = len(recording.ids) - 1
         recording.calls.append(ModuleCall(names[id(module)], frame, given, returned))
@@ -174,24 +173,15 @@ def _moved(one: Tensor, two: Tensor, rows: Tensor, share: float) -> bool:
     return bool((different.any(dim=-1) & rows.to(different.device)).any())
 
 
-def _of_tokens(tensors: list[Tensor], recording: Recording, anywhere: bool) -> list[Tensor]:
-    """Those with a row a token, as (batch, token, feature).
-
-    With `anywhere` the tokens may stand on any axis, if their number tells it.
-    """
+def _of_tokens(tensors: list[Tensor], recording: Recording, model: nn.Module) -> list[Tensor]:
+    """Those with a row a token, as (batch, token, feature)."""
     if not recording.ids:
         return []
     batch, tokens = recording.ids[-1].shape
-    found: list[Tensor] = []
-    for one in tensors:
-        if not one.is_floating_point():
-            continue
-        if one.shape[:2] == (batch, tokens) or (one.ndim == 2 and len(one) == batch * tokens):
-            found.append(one.reshape(batch, tokens, -1))
-        elif anywhere and tokens >= SHORTEST:
-            rows = row_a_token(one, batch, tokens)
-            found += [] if rows is None else [rows]
-    return found
+    layout = layout_of(model, tokens)
+    numbers = [one for one in tensors if one.is_floating_point() or one.is_complex()]
+    rows = (row_a_token(one, batch, tokens, layout) for one in numbers)
+    return [one for one in rows if one is not None]
 
 
 def _tensors(value: Any) -> list[Tensor]:

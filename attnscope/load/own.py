@@ -202,20 +202,13 @@ def _module(own: OwnModel) -> tuple[nn.Module, Callable[..., Any], str]:
 
 
 def _require_watchable(model: nn.Module) -> None:
-    for module in model.modules():
-        try:
-            module.register_forward_pre_hook(_nothing).remove()
-        except RuntimeError as error:
-            raise LoadError(
-                f"{type(model).__name__} is scripted: what runs inside cannot be watched.",
-                "Pass the model as it was before torch.jit.script.",
-            ) from error
+    if any(isinstance(one, torch.jit.ScriptModule) for one in model.modules()):
+        raise LoadError(
+            f"{type(model).__name__} is compiled by torch.jit: what runs inside cannot be watched.",
+            "Pass the model as it was before.",
+        )
     if any(one.is_meta for one in (*model.parameters(), *model.buffers())):
         raise LoadError(f"{type(model).__name__} is on the meta device: it holds no numbers.")
-
-
-def _nothing(module: nn.Module, args: Any) -> None:
-    pass
 
 
 def _plain(module: nn.Module, inputs: Tensor) -> Any:

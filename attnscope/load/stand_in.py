@@ -139,8 +139,8 @@ class StandIn(nn.Module):
 
     @property
     def dtype(self) -> torch.dtype:
-        """Of its first parameter or buffer that is a number; float32 where there is none."""
-        held = (*self.inside.parameters(), *self.inside.buffers())
+        """Of its first parameter or buffer that is a number, or of what it reads; else float32."""
+        held = (*self.inside.parameters(), *self.buffers())
         return next((one.dtype for one in held if one.is_floating_point()), torch.float32)
 
     def num_parameters(self) -> int:

@@ -15,7 +15,7 @@ from attnscope.declared import Declared, declare, parse_expect
 from attnscope.errors import CaptureError, SelectionError
 from attnscope.experiments import lengths
 from attnscope.experiments.laboratory import Laboratory
-from attnscope.experiments.own_kernels import look_at_kernels
+from attnscope.experiments.own_kernels import settle
 from attnscope.experiments.subject import Cost, Subject, subject_of
 from attnscope.experiments.switches import attention
 from attnscope.load import LoadedModel, LoadOptions, Progress
@@ -118,7 +118,8 @@ def prepare(
     cost = Cost(count)
     subject = subject_of(loaded, cost)
     ids = lengths.choose_ids(subject, loaded, declared, options.length, options.ids, options.seed)
-    look_at_kernels(subject, ids)
+    free = options.length is None and options.ids is None
+    ids = settle(subject, ids, shorten=free)
     return Run(
         loaded=loaded, options=options, origin=origin, reload=reload, cost=cost, ids=ids,
         declared=declared, widest=_widest(expected, declared), tell=tell, cause=_cause(text),
