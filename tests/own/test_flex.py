@@ -80,6 +80,7 @@ def seeded_once() -> None:
     torch.manual_seed(0)
 
 
+@pytest.mark.slow
 def test_quick() -> None:
     assert attnscope.verify(Flex(), vocab_size=50, quick=True).outcome == "pass"
     report = attnscope.verify(Flex(ahead=1), vocab_size=50, quick=True)
