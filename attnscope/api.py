@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import fields, replace
 from types import MappingProxyType
 from typing import Any, Unpack
@@ -69,7 +70,7 @@ def trace(
     loaded = _loaded(model, progress)
     tokens = _tokens(loaded, prompt)
     selection = Selection(layer=layer, head=head, query=query)
-    with as_found(loaded.model):
+    with _somebodys(model, loaded):
         return trace_tokens(loaded, tokens, selection, progress=progress)
 
 
@@ -89,6 +90,11 @@ def heads(
     return Heads(
         model=found.model, tokens=found.tokens, focus=found.focus, notes=found.proof.unchecked
     )
+
+
+def _somebodys(model: AnyModel, loaded: LoadedModel) -> AbstractContextManager[None]:
+    """A model that somebody else holds too is left as it was found."""
+    return nullcontext() if isinstance(model, str | LoadOptions) else as_found(loaded.model)
 
 
 def _tokens(loaded: LoadedModel, prompt: str | Sequence[int] | None) -> Tokens:
@@ -178,7 +184,7 @@ def verify(
         loaded, source = in_memory(model, fed), None
     if prompt is not None:
         options = replace(options, ids=tokenize(loaded, prompt).ids)
-    with as_found(loaded.model):
+    with _somebodys(model, loaded):
         return verify_model(loaded, options, progress, source)
 
 
