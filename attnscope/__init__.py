@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from attnscope.api import heads, trace, trace_tokens, verify
-    from attnscope.errors import AttnscopeError
+    from attnscope.errors import AttnscopeError, LeakError, UncheckedError
     from attnscope.load import LoadedModel, LoadOptions
     from attnscope.load.own import OwnModel
     from attnscope.measure.run import Selection
@@ -18,11 +18,13 @@ __version__ = "0.1.0"
 
 __all__ = [
     "AttnscopeError",
+    "LeakError",
     "LoadOptions",
     "LoadedModel",
     "OwnModel",
     "Report",
     "Selection",
+    "UncheckedError",
     "VerifyOptions",
     "__version__",
     "heads",
@@ -33,11 +35,13 @@ __all__ = [
 
 _HOMES = {
     "AttnscopeError": "attnscope.errors",
+    "LeakError": "attnscope.errors",
     "LoadOptions": "attnscope.load",
     "LoadedModel": "attnscope.load",
     "OwnModel": "attnscope.load.own",
     "Report": "attnscope.report",
     "Selection": "attnscope.measure.run",
+    "UncheckedError": "attnscope.errors",
     "VerifyOptions": "attnscope.verification",
     "heads": "attnscope.api",
     "trace": "attnscope.api",
