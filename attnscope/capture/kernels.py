@@ -64,9 +64,13 @@ def own_flex_calls(report: Report) -> Iterator[None]:
     """Report each call of torch's own `flex_attention`, wherever a model took it from.
 
     A model holds it under a name of its own, and compiled as a rule; Python's profiler sees its
-    frame begin and end all the same. A profiler that runs already is told everything as before.
+    frame begin and end all the same. A profiler in Python that runs already is told everything as
+    before; beside cProfile nothing is reported.
     """
-    before = sys.getprofile()
+    before: Any = sys.getprofile()
+    if before is not None and not callable(before):  # cProfile's own, which cannot be told anything
+        yield
+        return
 
     def profile(frame: FrameType, event: Any, result: Any) -> None:
         if before is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cProfile
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -74,6 +75,19 @@ def test_a_profiler_that_runs_already_goes_on() -> None:
     finally:
         sys.setprofile(before)
     assert "seeded_once" in told
+
+
+def test_cprofile_is_left_alone() -> None:
+    profiler = cProfile.Profile()
+    profiler.enable()
+    try:
+        before = sys.getprofile()
+        with own_flex_calls(lambda received: None):
+            seeded_once()
+        assert sys.getprofile() is before
+    finally:
+        profiler.disable()
+    assert any("seeded_once" in str(one.code) for one in profiler.getstats())
 
 
 def seeded_once() -> None:
