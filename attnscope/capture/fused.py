@@ -112,7 +112,7 @@ def from_fused(
     )
 
 
-_FORMS = {0: "attention mask", 1: "padding mask", 2: "attention and padding mask"}
+_FORMS = {0: "attention mask", 1: "padding mask", 2: "merged masks"}
 """torch's numbers for kinds of masks."""
 
 

@@ -119,7 +119,7 @@ def test_both_masks_together() -> None:
     pads = torch.tensor([[True] + [False] * 6])
     model = attention(key_padding_mask=pads, attn_mask=CAUSAL, need_weights=False)
     (call,) = watched(model, torch.randn(1, 7, 16))[1]
-    assert call.mask_form == "attention and padding mask"
+    assert call.mask_form == "merged masks"
     assert torch.equal(call.mask.rows(0, 7, 7)[0, 0], ~CAUSAL & ~pads)
 
 
