@@ -102,6 +102,7 @@ def test_the_ending_says_the_form(
     assert "tiny" not in page
 
 
+@pytest.mark.slow
 def test_workers_send_their_reports_home(process: Session, pytester: pytest.Pytester) -> None:
     """Those of their tests, and what each of the two judged when it imported the module."""
     result = process(USER + "\nimported('pass')\n", *XDIST, "--attnscope-report", "judged.json")
@@ -117,6 +118,7 @@ def test_workers_send_their_reports_home(process: Session, pytester: pytest.Pyte
     assert [path.name for path in pytester.path.rglob("*judged*")] == ["judged.json"]
 
 
+@pytest.mark.slow
 def test_a_worker_that_dies_takes_no_other_tests_report(
     process: Session, pytester: pytest.Pytester
 ) -> None:

@@ -216,6 +216,7 @@ def test_the_summary_of_a_job_is_appended_to(
     assert summary.stat().st_size == size
 
 
+@pytest.mark.slow
 def test_a_summary_that_is_too_long_is_cut(
     judged: list[Report], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -96,6 +96,7 @@ def asked(script: ModuleType, monkeypatch: pytest.MonkeyPatch, step: str, **inpu
     return script.main()  # type: ignore[no-any-return]
 
 
+@pytest.mark.slow
 def test_a_leak_fails_the_step_and_is_reported(runner: Runner) -> None:
     home = runner.workspace / "packages" / "one"
     home.mkdir(parents=True)

@@ -14,6 +14,7 @@ from tests.docs.outputs import alike
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["examples", "library"])
 def test_every_block_prints_what_the_page_says(name: str) -> None:
     """If this fails: python -m tests.docs.examples docs/NAME.md, and read the difference.

@@ -31,6 +31,7 @@ def test_every_example_is_a_file() -> None:
     assert PAGE.count("```console") == len(SHOWN) == 2
 
 
+@pytest.mark.slow
 @takes_keywords
 def test_the_examples_print_what_the_page_says(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
