@@ -100,7 +100,7 @@ def read(path: Path) -> Baseline:
     Raises BaselineError, in one line that names the file and the place in it.
     """
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=_once)
     except FileNotFoundError as error:
         raise BaselineError(
             f"The baseline {str(path)!r} does not exist.", "--write-baseline makes one."
@@ -111,6 +111,15 @@ def read(path: Path) -> Baseline:
     except (ValueError, RecursionError) as error:
         raise _wrong(path, "", f"is no JSON ({str(error).splitlines()[0]})") from error
     return baseline_of(_entries(path, _listed(path, data)))
+
+
+def _once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of JSON; ValueError for a key that is written twice, of which one would be lost."""
+    named = dict(pairs)
+    if len(named) < len(pairs):
+        twice = next(name for name, _ in pairs if [key for key, _ in pairs].count(name) > 1)
+        raise ValueError(f"the key {twice[:40]!r} is written twice")
+    return named
 
 
 def _listed(path: Path, data: Any) -> Sequence[Any]:

@@ -132,7 +132,11 @@ def _location(name: str, root: Path, start: Path) -> str:
     """A path that is written relative to the file, where it is; other names as they are."""
     path, colon, factory = name.partition(":")
     written = path.startswith(("./", "../"))
-    if root == start or Path(path).is_absolute() or not (written or (root / path).exists()):
+    # package.module:factory, where the package is a directory here
+    package = bool(colon) and "/" not in path and (root / path).is_dir()
+    if root == start or Path(path).is_absolute() or package:
+        return name
+    if not (written or (root / path).exists()):
         return name
     return f"{root / path}{colon}{factory}"
 

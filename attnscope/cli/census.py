@@ -104,6 +104,7 @@ def census(  # noqa: PLR0913, PLR0917 (a command's parameters are its options)
 ) -> int:
     """Judge every causal language model that transformers registers, shrunken, one row a type."""
     planned = reports.plan(form, output, width, report, sarif_anchor, (resume, write_baseline))
+    reports.require_apart(planned, baseline)
     require_one({"--resume": resume, "--from": saved})
     if limit is not None and not isfinite(limit):
         raise SelectionError(

@@ -36,6 +36,8 @@ def run(arguments: Sequence[str]) -> int:
         return _interrupted()
     except Exception as error:
         return told(error)
+    except BaseException as error:  # of a model's own code, such as pytest's skips
+        return told(RuntimeError(f"{type(error).__name__}: {error}"))
     return _settled(code)
 
 

@@ -78,10 +78,16 @@ def _importable(root: Path | None) -> Iterator[None]:
 
 @contextmanager
 def _verdict_or_error() -> Iterator[None]:
-    """A model's own code may exit or lose its stream; that must not read as a clean verdict."""
+    """A model's own code may exit, lose its stream, or raise what no `except Exception` catches, as
+    pytest's skips; none of it must read as a verdict.
+    """
     try:
         yield
-    except (BrokenPipeError, SystemExit) as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        if isinstance(error, Exception) and not isinstance(error, BrokenPipeError):
+            raise
         raise AttnscopeError(
             f"The model's code left before there was a verdict ({type(error).__name__}).",
             "Set ATTNSCOPE_TRACEBACK=1 to see where.",

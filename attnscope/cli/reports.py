@@ -140,6 +140,17 @@ def plan(
     )
 
 
+def require_apart(planned: Plan, baseline: Path | None) -> None:
+    """Raises SelectionError where a report would overwrite the baseline that is read."""
+    places = [planned.output, *(path for _, path in planned.files)]
+    for path in places:
+        if baseline and path and os.path.realpath(path) == os.path.realpath(baseline):
+            raise SelectionError(
+                f"{str(path)!r} is the baseline: a report would overwrite it.",
+                "Give the report its own file.",
+            )
+
+
 def texts(entries: Sequence[Entry], planned: Plan, title: str, exit_code: int) -> Texts:
     """The forms that are made of entries."""
 

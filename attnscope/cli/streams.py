@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 
 
 def open_missing() -> None:
@@ -16,9 +17,10 @@ def open_missing() -> None:
 def say(line: str) -> None:
     """One line on stderr, after everything that went to stdout; nobody needs to read it."""
     try:
-        sys.stdout.flush()
+        if sys.stdout is not None:  # a model's own code may do what it likes to them
+            sys.stdout.flush()
         print(line, file=sys.stderr, flush=True)  # noqa: T201
-    except OSError:
+    except (OSError, ValueError):
         close_quietly()
 
 
@@ -26,7 +28,8 @@ def close_quietly() -> None:
     """The reader went away: say nothing, and let nothing be said when the interpreter flushes."""
     sink = os.open(os.devnull, os.O_WRONLY)
     for stream in (sys.stdout, sys.stderr):
-        try:
-            stream.flush()
-        except (OSError, ValueError):
-            os.dup2(sink, stream.fileno())
+        with suppress(AttributeError, ValueError):  # closed, or none at all
+            try:
+                stream.flush()
+            except OSError:
+                os.dup2(sink, stream.fileno())

@@ -63,6 +63,7 @@ def verify_mask(  # noqa: PLR0913, PLR0917 (a command's parameters are its optio
     chosen = targets(named, project, line, own_tokens=prompt is not None or ids is not None)
     if baseline is None and project is not None and any(one.root for one in chosen):
         baseline = project.baseline
+    reports.require_apart(planned, baseline)
     accepted = acceptance(baseline, write_baseline, reason)
     several = len(named) != 1
     found = judge(chosen, text, go_on=several)

@@ -6,7 +6,7 @@ import importlib
 import re
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import chdir, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from attnscope.load.failures import one_line
 from attnscope.load.loaded import LoadedModel
 from attnscope.load.options import LoadOptions
 from attnscope.load.own import OwnModel, load_own, loaded_from
+from attnscope.load.quiet import quiet
 
 _NAMED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 
@@ -58,7 +59,7 @@ def load_factory(options: LoadOptions) -> LoadedModel:
             f"It is not known what {options.model} reads.",
             "Pass --vocab-size, or return attnscope.OwnModel(model=..., example=...).",
         )
-    return _named(load_own(own), own.name or options.model)
+    return _named(load_own(own), options.model)  # two factories may call theirs the same
 
 
 def _require_plain(options: LoadOptions) -> None:
@@ -73,7 +74,7 @@ def _require_plain(options: LoadOptions) -> None:
 
 def _made(name: str) -> Any:
     module_name, _, path = name.partition(":")
-    with _importable(), _told(f"{module_name} cannot be imported"):
+    with _apart(), _told(f"{module_name} cannot be imported"):
         found: Any = importlib.import_module(module_name)
     for part in path.split("."):
         if not hasattr(found, part):
@@ -87,13 +88,21 @@ def _made(name: str) -> Any:
             "Name a function that returns one.",
         )
     make: Callable[[], Any] = found
-    with _importable(), _told(f"{name} failed"):
+    with _apart(), _told(f"{name} failed"):
         return make()
 
 
 @contextmanager
+def _apart() -> Iterator[None]:
+    """With the working directory in Python's path, as for a script in it. What is printed goes to
+    stderr, and directory and stdout are as they were afterwards.
+    """
+    with _importable(), chdir(Path.cwd()), quiet(bars=False):
+        yield
+
+
+@contextmanager
 def _importable() -> Iterator[None]:
-    """With the working directory in Python's path, as for a script in it."""
     here = str(Path.cwd())
     added = here not in sys.path and "" not in sys.path
     if added:

@@ -172,3 +172,21 @@ def test_a_census_adopts_a_baseline(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert (data["exit_code"], data["rows"][0]["state"]) == (0, "pass")
     (accepted,) = data["rows"][0]["accepted"]
     assert (accepted["found"]["code"], accepted["reason"]) == ("ATN301", "not causal")
+
+
+def test_a_report_does_not_overwrite_the_baseline(
+    verdict: dict[str, Report], capsys: pytest.CaptureFixture[str]
+) -> None:
+    keep(block())
+    before = Path("b.json").read_text()
+    assert verify("--baseline", "b.json", "--report", "json:./b.json") == 2
+    assert "is the baseline: a report would overwrite it" in capsys.readouterr().err
+    assert Path("b.json").read_text() == before
+
+
+def test_a_key_that_is_written_twice(
+    verdict: dict[str, Report], capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("b.json").write_text('{"schema": 1, "findings": [], "findings": []}')
+    assert verify("--baseline", "b.json") == 2
+    assert "the key 'findings' is written twice" in capsys.readouterr().err

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -78,11 +79,16 @@ def script(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ModuleType:
 
 @pytest.fixture
 def ran(script: ModuleType, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
-    """What would have been run; each with the exit code that `CODE` says."""
+    """What would have been run; each with the exit code that `CODE` says, and its reports where
+    `WRITES` is set.
+    """
     lines: list[list[str]] = []
 
     def record(line: list[str], **_: Any) -> subprocess.CompletedProcess[str]:
         lines.append(line)
+        named = [after for word, after in pairwise(line) if word == "--report"]
+        for report in named if "WRITES" in os.environ else ():
+            Path(report.partition(":")[2]).write_text("new", encoding="utf-8")
         return subprocess.CompletedProcess(line, int(os.environ.get("CODE", "0")))
 
     monkeypatch.setattr(script.subprocess, "run", record)
@@ -160,6 +166,7 @@ def test_the_examples_of_the_page(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     inputs = {key.replace("-", "_"): value for key, value in given.items()}
+    monkeypatch.setenv("WRITES", "1")
     assert asked(script, monkeypatch, "install", **inputs) == 0
     assert [line[-2:] for line in ran][1] == ["-e", "."]
     assert asked(script, monkeypatch, "verify", **inputs) == 0
@@ -203,18 +210,23 @@ def test_the_code_of_attnscope_is_the_steps(
 ) -> None:  # fmt: skip
     monkeypatch.setenv("CODE", str(code))
     expected = 137 if code < 0 else code
-    assert asked(script, monkeypatch, "verify", sarif="old.sarif") == expected
+    assert asked(script, monkeypatch, "verify") == expected
     assert Runner(tmp_path).outputs == {"exit-code": str(expected)}
     assert len(ran) == 1
 
 
+@pytest.mark.parametrize("code", [0, 1])
 def test_an_older_report_is_not_taken_for_a_new_one(
-    script: ModuleType, ran: list[list[str]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+    code: int, script: ModuleType, ran: list[list[str]], monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:  # fmt: skip
+    """Nor is a run clean that ended without the report that was asked for; nothing is deleted."""
     Path("old.sarif").write_text("{}", encoding="utf-8")
-    assert asked(script, monkeypatch, "verify", sarif="old.sarif") == 0
-    assert Runner(tmp_path).outputs == {"exit-code": "0"}
-    assert not Path("old.sarif").exists()
+    monkeypatch.setenv("CODE", str(code))
+    expected = 2 if code == 0 else code
+    assert asked(script, monkeypatch, "verify", sarif="old.sarif") == expected
+    assert Runner(tmp_path).outputs == {"exit-code": str(expected)}
+    assert Path("old.sarif").read_text(encoding="utf-8") == "{}"
     assert len(ran) == 1
 
 

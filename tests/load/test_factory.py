@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -68,7 +69,7 @@ def test_a_module_with_its_vocabulary() -> None:
 def test_a_dtype_that_was_named() -> None:
     loaded = load(LoadOptions(model="nets_for_factory:said", dtype="bfloat16"))
     assert loaded.model.dtype == torch.bfloat16
-    assert loaded.info.name == "mine"
+    assert loaded.info.name == "nets_for_factory:said"  # as it was asked for
 
 
 def test_a_model_of_transformers() -> None:
@@ -110,4 +111,31 @@ def test_on_the_command_line(capsys: pytest.CaptureFixture[str]) -> None:
     clean = ["verify-mask", "nets_for_factory:ready", "--vocab-size", "30", "--quick"]
     assert run(clean) == 0
     assert run(["verify-mask", "nets_for_factory:leaves"]) == 2
+    assert "left before there was a verdict" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("what", ["prints", "moves"])
+def test_what_a_factory_does_besides(
+    what: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Standard output belongs to results, and paths mean what they meant."""
+    (tmp_path / "other").mkdir()
+    body = {"prints": "print('hello')", "moves": "import os; os.chdir('other')"}[what]
+    code = f"from nets_for_factory import *\ndef make():\n    {body}\n    return said()\n"
+    (tmp_path / f"busy_{what}.py").write_text(code)
+    arguments = ["verify-mask", f"busy_{what}:make", "--quick", "--report", "json:here.json"]
+    assert run([*arguments, "--format", "json"]) == 1
+    printed = capsys.readouterr()
+    assert json.loads(printed.out)["exit_code"] == 1
+    assert json.loads((tmp_path / "here.json").read_text())["exit_code"] == 1
+
+
+@pytest.mark.parametrize("raised", ["GeneratorExit()", "pytest.skip('no')", "SystemExit(0)"])
+def test_what_no_exception_catches_is_no_verdict(
+    raised: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = f"leaving_{len(raised)}"
+    body = raised if raised.startswith("pytest") else f"raise {raised}"
+    (tmp_path / f"{name}.py").write_text(f"import pytest\ndef make():\n    {body}\n")
+    assert run(["verify-mask", f"{name}:make"]) == 2
     assert "left before there was a verdict" in capsys.readouterr().err

@@ -86,14 +86,24 @@ def verify() -> int:
     named = {form: given(form.upper()) for form in ("sarif", "junit")}
     reports = {form: Path(name) for form, name in named.items() if name}
     for path in reports.values():
-        # An older report must not be taken for this run's, should this run end without one.
-        path.unlink(missing_ok=True)
         path.parent.mkdir(parents=True, exist_ok=True)
+    before = {form: written(path) for form, path in reports.items()}
     code = subprocess.run(command(reports), check=False).returncode
-    for form, path in reports.items():
-        if path.is_file():
-            output(form, str(path.resolve()))
+    # An older report must not be taken for this run's, should this run end without one.
+    new = [form for form, path in reports.items() if written(path) not in {None, before[form]}]
+    for form in new:
+        output(form, str(reports[form].resolve()))
+    if code == 0 and len(new) < len(reports):
+        raise InputError("attnscope ended without the reports that were asked for")
     return INTERRUPTED - code if code < 0 else code
+
+
+def written(path: Path) -> tuple[int, int] | None:
+    """What tells one writing of a file from the next; None where there is no file."""
+    if not path.is_file():
+        return None
+    status = path.stat()
+    return status.st_ino, status.st_mtime_ns
 
 
 def output(name: str, value: str) -> None:
