@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from attnscope.cli.exit import line_of, told
@@ -31,12 +29,14 @@ def judge(targets: Sequence[Target], prompt: str | None, *, go_on: bool) -> list
     """
     with working() as tell:
         tell("starting torch and transformers")
+        from attnscope.load.factory import importable
+
         asked = [options(target) for target in targets]
         reports = []
         for number, (target, each) in enumerate(zip(targets, asked, strict=True), 1):
             say = _numbered(tell, number, len(targets))
             try:
-                with _importable(target.root):
+                with nullcontext() if target.root is None else importable(target.root):
                     reports.append(_named(_report(each, prompt, say), target))
             except Exception as error:
                 if not go_on:
@@ -60,20 +60,6 @@ def _report(asked: Asked, prompt: str | None, tell: Callable[[str], None]) -> Re
 
     with _verdict_or_error():
         return api.verify(*asked, prompt=prompt, progress=tell)
-
-
-@contextmanager
-def _importable(root: Path | None) -> Iterator[None]:
-    """With a project's directory in Python's path: its factories are named from there."""
-    here = str(root)
-    added = root is not None and here not in sys.path
-    if added:
-        sys.path.insert(0, here)
-    try:
-        yield
-    finally:
-        if added and here in sys.path:
-            sys.path.remove(here)
 
 
 @contextmanager

@@ -78,6 +78,8 @@ def _print(answer: Answer, form: Format, width: int | None) -> None:
         def on_broken_pipe(self) -> None:
             raise BrokenPipeError
 
+    if os.environ.get("COLUMNS") == "0":  # Rich would print nothing at all
+        width = width or FILE_WIDTH
     Printer(width=width, highlight=False, emoji=False, markup=False).print(answer.page())
 
 

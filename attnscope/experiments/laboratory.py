@@ -232,8 +232,6 @@ class Laboratory:
             static_cache=bool(getattr(model, "_can_compile_fullgraph", False)),
         )
 
-    # --- what they share
-
     def _asked(self) -> Asked:
         return Asked(
             model=self.subject.model,

@@ -97,14 +97,16 @@ def _apart() -> Iterator[None]:
     """With the working directory in Python's path, as for a script in it. What is printed goes to
     stderr, and directory and stdout are as they were afterwards.
     """
-    with _importable(), chdir(Path.cwd()), quiet(bars=False):
+    here = Path.cwd()
+    with importable(here), chdir(here), quiet(bars=False):
         yield
 
 
 @contextmanager
-def _importable() -> Iterator[None]:
-    here = str(Path.cwd())
-    added = here not in sys.path and "" not in sys.path
+def importable(directory: Path) -> Iterator[None]:
+    """With a directory in Python's path, first; as before on the way out."""
+    here = str(directory)
+    added = here not in sys.path
     if added:
         sys.path.insert(0, here)
     try:
