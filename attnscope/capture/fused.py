@@ -95,7 +95,9 @@ def from_fused(
     whole = _layer if "src" in given else _attention
     heads, here = whole(given, source, closed, source.dtype)
     _, exact = whole(given, source, closed, torch.float64)
-    limit = FACTOR * float((here.double() - exact).abs().max())
+    rounded = float((here.double() - exact).abs().max())
+    last_bit = torch.finfo(source.dtype).eps * float(exact.abs().max())  # in float64 both agree
+    limit = FACTOR * max(rounded, last_bit)
     gap = float((result.double() - exact).abs().max())
     return Received(
         kernel=name.strip("_"),

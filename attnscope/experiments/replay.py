@@ -48,6 +48,8 @@ class Recorded:
     """How they are found; see `attnscope.experiments.rows`."""
     beside: tuple[int | str, ...] = ()
     """Other arguments of its shape: what keys and values are made of may be given apart."""
+    wide: bool = False
+    """True for a float64 copy in which nothing is to be narrowed."""
 
     def given(self) -> Tensor:
         """The argument with a row a token."""
@@ -85,9 +87,8 @@ def recording(model: nn.Module, tokens: int) -> Iterator[list[Recorded]]:
         calls.append(replace(call, args=args, kwargs=kwargs))
 
     def after(module: nn.Module, args: Any, output: Any) -> None:
-        if (
-            _first_row_a_token(output, tokens, layout) is None
-        ):  # a router, a mask, a table of angles
+        # a router, a mask, a table of angles
+        if _first_row_a_token(output, tokens, layout) is None:
             own = [place for place, call in enumerate(calls) if call.module is module]
             if own:
                 del calls[own[-1]]
@@ -169,8 +170,7 @@ def _run(call: Recorded, given: Sequence[Tensor]) -> Tensor | None:
     args, kwargs = call.with_given([one.clone() for one in given])
     args, kwargs = _own_caches(args), _own_caches(kwargs)
     try:
-        wide = call.layout != "theirs" and given[0].dtype == torch.float64
-        with torch.no_grad(), Wider() if wide else nullcontext():
+        with torch.no_grad(), Wider() if call.wide else nullcontext():
             output = call.module(*args, **kwargs)
     except Exception:  # kernels without this dtype, modules that need their caller
         return None
@@ -182,7 +182,8 @@ def _exact(call: Recorded, dtype: torch.dtype) -> Recorded | None:
     if module is None:
         return None
     args, kwargs = _cast(call.args, dtype), _cast(call.kwargs, dtype)
-    return replace(call, module=module, args=args, kwargs=kwargs)
+    wide = call.layout != "theirs" and dtype == torch.float64
+    return replace(call, module=module, args=args, kwargs=kwargs, wide=wide)
 
 
 def _rows_a_token(

@@ -53,7 +53,7 @@ def watching(model: nn.Module) -> Iterator[Recording]:
         recording.ids.append(ids.detach().clone())
 
     def enter(module: nn.Module, args: Any, kwargs: Any) -> None:
-        tensors = [one for one in (*_tensors(args), *_tensors(kwargs)) if one.is_floating_point()]
+        tensors = [one for one in (*_tensors(args), *_tensors(kwargs)) if _numbers(one)]
         given = _of_tokens(tensors, recording, model)
         # what was padded by hand cannot be compared: its caller is asked instead
         unread = isinstance(model, StandIn) and not given and any(one.ndim > 1 for one in tensors)
@@ -179,9 +179,12 @@ def _of_tokens(tensors: list[Tensor], recording: Recording, model: nn.Module) ->
         return []
     batch, tokens = recording.ids[-1].shape
     layout = layout_of(model, tokens)
-    numbers = [one for one in tensors if one.is_floating_point() or one.is_complex()]
-    rows = (row_a_token(one, batch, tokens, layout) for one in numbers)
+    rows = (row_a_token(one, batch, tokens, layout) for one in tensors if _numbers(one))
     return [one for one in rows if one is not None]
+
+
+def _numbers(tensor: Tensor) -> bool:
+    return tensor.is_floating_point() or tensor.is_complex()
 
 
 def _tensors(value: Any) -> list[Tensor]:

@@ -375,3 +375,8 @@ def test_too_many_positions() -> None:
     with pytest.raises(CaptureError, match=r"If 21 positions are too many for it, .* length="):
         attnscope.verify(Short(), **IDS)
     assert attnscope.verify(Short(), length=8, **IDS).outcome == "pass"
+
+
+@pytest.mark.parametrize("make", [zoo.Attending, zoo.Encoder])
+def test_fused_kernels_in_float64(make: Callable[[], nn.Module]) -> None:
+    assert attnscope.verify(make().double(), quick=True, **IDS).outcome == "pass"
