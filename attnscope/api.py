@@ -19,6 +19,7 @@ from attnscope.errors import LoadError, SelectionError
 from attnscope.experiments.as_found import as_found
 from attnscope.experiments.own_kernels import look_at_kernels
 from attnscope.experiments.subject import subject_of
+from attnscope.heads_options import AskedHeads, HeadsOptions
 from attnscope.load import (
     LoadedModel,
     LoadOptions,
@@ -76,19 +77,44 @@ def trace(
 
 def heads(
     prompt: str | Sequence[int] | None = None,
+    options: HeadsOptions | None = None,
     *,
     model: AnyModel = "fable",
     progress: Progress | None = None,
+    **asked: Unpack[AskedHeads],
 ) -> Heads:
     """Where every head of a model looks: entropy, distance, sinks, induction, role.
 
-    `model` and `prompt` as for `trace`. `heads.table("entropy")` is a tensor (layer, head).
+    `model` and `prompt` as for `trace`; a text that is longer than the model's positions is read
+    in windows. The fields of `HeadsOptions` are keywords here and replace what `options` says.
+    `heads.table("entropy")` is a tensor (layer, head).
 
-    Raises AttnscopeError (LoadError, PromptError, CaptureError).
+    Raises AttnscopeError (LoadError, PromptError, SelectionError, CaptureError).
     """
-    found = trace(prompt, model=model, progress=progress)
+    options = replace(options or HeadsOptions(), **asked)
+    loaded = _loaded(model, progress)
+    with _somebodys(model, loaded):
+        return heads_of(loaded, _tokens(loaded, prompt), options, progress=progress)
+
+
+def heads_of(
+    loaded: LoadedModel,
+    tokens: Tokens,
+    options: HeadsOptions | None = None,
+    *,
+    progress: Progress | None = None,
+) -> Heads:
+    """`heads` for a loaded model and a prompt that is tokens already."""
+    found = trace_tokens(loaded, tokens, progress=progress)
+    layers = tuple(dict.fromkeys(each.layer for each in found.focus))
     return Heads(
-        model=found.model, tokens=found.tokens, focus=found.focus, notes=found.proof.unchecked
+        model=found.model,
+        tokens=found.tokens,
+        windows=((0, len(tokens)),),
+        focus=found.focus,
+        layers=layers,
+        received=torch.zeros(len(layers), len(tokens)),
+        unchecked=found.proof.unchecked,
     )
 
 

@@ -91,6 +91,7 @@ class FocusTally:
             role=role,
             role_score=score,
             verified=self.match.verified(head),
+            compared=self._call.queries if compared else 0,
             difference=float(self.match.difference[head]) if compared else math.nan,
             rounding=float(self.match.rounding[head]) if compared else math.nan,
             noticed=int(self.match.noticed[head]),

@@ -18,6 +18,7 @@ from attnscope.records.generation import (
     Step,
     StepCost,
 )
+from attnscope.records.heads import Heads
 from attnscope.records.masks import BroadcastStep, MaskDiff, MaskTables
 from attnscope.records.results import (
     CELL_BLOCKED,
@@ -30,7 +31,6 @@ from attnscope.records.results import (
     DIFF_SECOND,
     HandTrace,
     HeadFocus,
-    Heads,
     HeadVectors,
     HeadView,
     MaskMap,

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-import torch
 from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
@@ -82,9 +81,12 @@ class HeadFocus:
     """The pattern that fits best."""
     role_score: float
     """That pattern's score, 0 to 1."""
+    compared: int
+    """Rows whose output was recomputed in float64: all of them in a trace, a sample in `heads`."""
     verified: bool
-    """True when each row's recomputed output matches the kernel's own within rounding; where the
-    kernel's mask was not seen, also at least one row must be one that a wider mask would move."""
+    """True when the recomputed output of each of these rows matches the kernel's own within
+    rounding; where the kernel's mask was not seen, also at least one row must be one that a wider
+    mask would move."""
     difference: float
     """Largest difference between recomputed and kernel output; NaN if none was recomputed."""
     rounding: float
@@ -94,33 +96,6 @@ class HeadFocus:
     """Rows in which one more open key would have moved the output beyond the limit."""
     noticeable: int
     """Rows that have a next key to open."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Heads:
-    """Where every head of a model looks."""
-
-    model: ModelInfo
-    """What was run."""
-    tokens: Tokens
-    """What it read."""
-    focus: tuple[HeadFocus, ...]
-    """One a head, layer by layer; of a layer that makes several attention calls, one a call."""
-    notes: tuple[str, ...] = ()
-    """What could not be recorded, in words."""
-
-    def table(self, name: str) -> Float[Tensor, "layer head"]:
-        """A field of `HeadFocus` as a float64 tensor; NaN where a head has none.
-
-        Raises AttributeError for a field that there is none of, ValueError for one in words.
-        """
-        layers = 1 + max((one.layer for one in self.focus), default=-1)
-        heads = 1 + max((one.head for one in self.focus), default=-1)
-        table = torch.full((layers, heads), torch.nan, dtype=torch.float64)
-        for one in self.focus:
-            value = getattr(one, name)
-            table[one.layer, one.head] = torch.nan if value is None else float(value)
-        return table
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,6 +119,8 @@ class HeadView:
     """True for cells with any weight on a key after its query."""
     pool: int
     """Tokens along one side of a cell; 1 means exact."""
+    origin: tuple[int, int] = (0, 0)
+    """Positions of the first query and the first key."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -95,7 +95,7 @@ def make_focus(layer: int = 0, head: int = 0, **changes: object) -> HeadFocus:
         "layer": layer, "head": head, "kv_head": head, "entropy": 1.2, "distance": 1.5,
         "strongest_key": 0, "self_weight": 0.3, "previous_weight": 0.2, "first_weight": 0.4,
         "local_weight": None, "broad": 0.9, "induction": None, "duplicate": None,
-        "future_weight": 0.0, "role": "broad", "role_score": 0.87, "verified": True,
+        "future_weight": 0.0, "role": "broad", "role_score": 0.87, "verified": True, "compared": 3,
         "difference": 2e-8, "rounding": 0.2, "noticed": 4, "noticeable": 4,
     }  # fmt: skip
     return HeadFocus(**{**facts, **changes})  # type: ignore[arg-type]
