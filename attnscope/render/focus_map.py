@@ -138,7 +138,7 @@ if __name__ == "__main__":
             local_weight=None, broad=0.5, induction=None, duplicate=None,
             future_weight=0.1 if index == 5 else 0.0, role=roles[index % 8],
             role_score=(index + 1) / 17, verified=index != 9, difference=0.0, rounding=0.1,
-            noticed=9, noticeable=9,
+            noticed=9, noticeable=9, compared=9,
         )
         for index in range(16)
     ]  # fmt: skip
