@@ -9,16 +9,10 @@ from dataclasses import fields, replace
 from types import MappingProxyType
 from typing import Any, Unpack
 
-import torch
 from transformers import PreTrainedModel
 
-from attnscope.capture import capture
-from attnscope.capture.runs import forward
-from attnscope.capture.session import OnCall, OnUnseen
-from attnscope.errors import LoadError, SelectionError
+from attnscope.errors import LoadError
 from attnscope.experiments.as_found import as_found
-from attnscope.experiments.own_kernels import look_at_kernels
-from attnscope.experiments.subject import subject_of
 from attnscope.heads_options import AskedHeads, HeadsOptions
 from attnscope.load import (
     LoadedModel,
@@ -30,11 +24,9 @@ from attnscope.load import (
 )
 from attnscope.load.factory import names_factory
 from attnscope.load.own import Feeding, OwnModel, load_own, loaded_from
-from attnscope.load.quiet import quiet
-from attnscope.load.stand_in import StandIn
 from attnscope.measure.run import RunTally, Selection
+from attnscope.passes import heads_of, require_places, run_once
 from attnscope.records import (
-    AttentionCall,
     Heads,
     Tokens,
     Trace,
@@ -97,27 +89,6 @@ def heads(
         return heads_of(loaded, _tokens(loaded, prompt), options, progress=progress)
 
 
-def heads_of(
-    loaded: LoadedModel,
-    tokens: Tokens,
-    options: HeadsOptions | None = None,
-    *,
-    progress: Progress | None = None,
-) -> Heads:
-    """`heads` for a loaded model and a prompt that is tokens already."""
-    found = trace_tokens(loaded, tokens, progress=progress)
-    layers = tuple(dict.fromkeys(each.layer for each in found.focus))
-    return Heads(
-        model=found.model,
-        tokens=found.tokens,
-        windows=((0, len(tokens)),),
-        focus=found.focus,
-        layers=layers,
-        received=torch.zeros(len(layers), len(tokens)),
-        unchecked=found.proof.unchecked,
-    )
-
-
 def _somebodys(model: AnyModel, loaded: LoadedModel) -> AbstractContextManager[None]:
     """A model that somebody else holds too is left as it was found."""
     return nullcontext() if isinstance(model, str | LoadOptions) else as_found(loaded.model)
@@ -145,30 +116,8 @@ def trace_tokens(
     run = RunTally(loaded.info, tokens, selection)
     if loaded.unused_weights:
         run.note(_unused(loaded))
-    run_once(loaded, tokens, run.add, run.miss, progress)
+    run_once(loaded, tokens.ids, run.add, run.miss, progress)
     return run.result()
-
-
-def run_once(
-    loaded: LoadedModel,
-    tokens: Tokens,
-    add: OnCall,
-    miss: OnUnseen | None,
-    progress: Progress | None,
-) -> None:
-    """One forward pass whose attention calls are measured while it runs."""
-
-    def measure(call: AttentionCall) -> None:
-        if progress:
-            progress(f"measuring {call.module}")
-        add(call)
-
-    if isinstance(loaded.model, StandIn):
-        look_at_kernels(subject_of(loaded), torch.tensor([tokens.ids]))
-    if progress:
-        progress(f"running {loaded.info.name}")
-    with quiet(bars=False), capture(loaded.model, measure, miss):
-        forward(loaded.model, tokens.ids)
 
 
 def verify(
@@ -263,14 +212,5 @@ def require_selection(loaded: LoadedModel, selection: Selection) -> None:
 
     Raises SelectionError.
     """
-    layers = () if selection.layer is None else (selection.layer,)
-    for name, asked, count in (
-        ("layer", layers, loaded.info.layers),
-        ("head", selection.heads, loaded.info.heads),
-    ):
-        wrong = [one for one in asked if count and not -count <= one < count]
-        if wrong:
-            raise SelectionError(
-                f"{loaded.info.name} has no {name} {wrong[0]}.",
-                f"Its {name}s are 0 to {count - 1}, or -1 to -{count} from the last.",
-            )
+    require_places(loaded, "layer", () if selection.layer is None else (selection.layer,))
+    require_places(loaded, "head", selection.heads)

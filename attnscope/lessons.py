@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 import torch
 
-from attnscope.api import require_selection, run_once, trace_tokens
+from attnscope.api import require_selection, trace_tokens
 from attnscope.capture import capture
 from attnscope.capture.runs import forward
 from attnscope.errors import CaptureError, SelectionError
@@ -26,6 +26,7 @@ from attnscope.measure.mask_map import MaskMaps
 from attnscope.measure.pooling import EXACT_UP_TO
 from attnscope.measure.run import Selection
 from attnscope.measure.trace import under_mask
+from attnscope.passes import run_once
 from attnscope.records import (
     AttentionCall,
     Cheat,
@@ -106,7 +107,7 @@ def compare(
     mask = everything() if against in {NO_MASK, MULTIPLIED} else parse(against).mask(size)
     change = multiplied if wrong else partial(under_mask, mask=mask)
     heads = ComparisonTally(change, torch.tensor(tokens.ids), loaded.info, selection)
-    run_once(loaded, tokens, heads.add, heads.miss, progress)
+    run_once(loaded, tokens.ids, heads.add, heads.miss, progress)
     head = heads.result()
     notes = [*([loaded.remark] if loaded.remark else []), *heads.notes]
     if head is None:

@@ -10,7 +10,7 @@ tokens never has to exist as N x N cells. `Mask.predicate` itself is what FlexAt
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -18,6 +18,10 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 Predicate = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
+
+Spans = Callable[[Tensor], tuple[Tensor, Tensor]]
+"""From query positions to the first key that each may see, and to the one past the last. Ends may
+lie outside of the keys; an end at or before the first is a query that sees nothing."""
 
 PENALTY = -9e3
 """An additive term at or below this closes a cell. Today's masks add the dtype's minimum or -inf,
@@ -35,6 +39,10 @@ class Mask:
     """Number of batch rows the predicate tells apart; 1 when all rows share one mask."""
     heads: int = 1
     """Number of heads the predicate tells apart; 1 when all heads share one mask."""
+    spans: Spans | None = None
+    """The same as one stretch of keys a query, where that is known; long inputs are read by it."""
+    cells: Bool[Tensor, "batch head query key"] | None = None
+    """The tensor that the predicate looks up, if it does; sizes of 1 stand for all."""
 
     def rows(
         self, start: int, stop: int, keys: int, device: torch.device | str = "cpu"
@@ -43,6 +51,9 @@ class Mask:
 
         Shape (batches, heads, stop - start, keys).
         """
+        if self.cells is not None and self.cells.shape[-1] == keys:
+            whole = self.cells if self.cells.shape[2] == 1 else self.cells[:, :, start:stop]
+            return whole.to(device).expand(self.batches, self.heads, stop - start, keys)
         batch = torch.arange(self.batches, device=device)[:, None, None, None]
         head = torch.arange(self.heads, device=device)[None, :, None, None]
         query = torch.arange(start, stop, device=device)[None, None, :, None]
@@ -58,7 +69,10 @@ class Mask:
         return torch.zeros(closed.shape, dtype=dtype).masked_fill(closed, -torch.inf)
 
     def __and__(self, other: Mask) -> Mask:
-        return self._join(other, torch.logical_and)
+        both = self._join(other, torch.logical_and)
+        if self.spans is None or other.spans is None:
+            return both
+        return replace(both, spans=_overlap(self.spans, other.spans))
 
     def __or__(self, other: Mask) -> Mask:
         return self._join(other, torch.logical_or)
@@ -83,7 +97,10 @@ class Mask:
 
 def everything() -> Mask:
     """Every query sees every key."""
-    return Mask(predicate=lambda batch, head, query, key: (query >= 0) & (key >= 0))
+    return Mask(
+        predicate=lambda batch, head, query, key: (query >= 0) & (key >= 0),
+        spans=lambda query: (torch.zeros_like(query), torch.full_like(query, _ENDLESS)),
+    )
 
 
 def causal(offset: int = 0) -> Mask:
@@ -92,17 +109,31 @@ def causal(offset: int = 0) -> Mask:
     `offset` is the position of query 0 among the keys: 0 aligns the diagonal with the top left
     (torch's `is_causal`), keys - queries with the bottom right (flash kernels).
     """
-    return Mask(predicate=lambda batch, head, query, key: key <= query + offset)
+    return Mask(
+        predicate=lambda batch, head, query, key: key <= query + offset,
+        spans=lambda query: (torch.zeros_like(query), query + offset + 1),
+    )
 
 
 def sliding(window: int, offset: int = 0) -> Mask:
     """Each query sees its own position and the window - 1 keys before it; no limit ahead."""
-    return Mask(predicate=lambda batch, head, query, key: key > query + offset - window)
+    return Mask(
+        predicate=lambda batch, head, query, key: key > query + offset - window,
+        spans=lambda query: (query + offset - window + 1, torch.full_like(query, _ENDLESS)),
+    )
 
 
 def chunked(size: int, offset: int = 0) -> Mask:
     """Each query sees the keys of its own chunk of `size` positions, before and after it."""
-    return Mask(predicate=lambda batch, head, query, key: key // size == (query + offset) // size)
+
+    def own(query: Tensor) -> tuple[Tensor, Tensor]:
+        first = (query + offset) // size * size
+        return first, first + size
+
+    return Mask(
+        predicate=lambda batch, head, query, key: key // size == (query + offset) // size,
+        spans=own,
+    )
 
 
 def prefix(length: int) -> Mask:
@@ -166,7 +197,7 @@ def dense(allowed: Tensor) -> Mask:
         index = zip((batch, head, query, key), cells.shape, strict=True)
         return cells[tuple(_clamp(axis, size) for axis, size in index)]
 
-    return Mask(predicate=look_up, batches=cells.shape[0], heads=cells.shape[1])
+    return Mask(predicate=look_up, batches=cells.shape[0], heads=cells.shape[1], cells=cells.bool())
 
 
 def additive(bias: Tensor) -> Mask:
@@ -200,6 +231,17 @@ def blocks(block_mask: Any) -> Mask:
         return full[table] | (partial[table] & inside)
 
     return Mask(predicate=look_up, batches=shape[0], heads=shape[1])
+
+
+_ENDLESS = 2**40
+
+
+def _overlap(one: Spans, other: Spans) -> Spans:
+    def both(query: Tensor) -> tuple[Tensor, Tensor]:
+        (first, past), (other_first, other_past) = one(query), other(query)
+        return torch.maximum(first, other_first), torch.minimum(past, other_past)
+
+    return both
 
 
 def _clamp(index: Tensor, size: int) -> Tensor:

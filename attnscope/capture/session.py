@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 
+import torch
 from torch import Tensor, nn
 
 from attnscope.capture.fused import paths_kept
@@ -128,7 +129,8 @@ class _Session:
 
     def _emit(self, record: AttentionCall) -> None:
         self._count += 1
-        with self._deaf():  # the consumer's own tensor work is not the model's
+        # the consumer's own tensor work is not the model's, and is not slowed by our watching
+        with self._deaf(), torch._C.DisableTorchFunction():
             self._on_call(record)
 
     @contextmanager

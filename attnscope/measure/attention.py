@@ -22,7 +22,7 @@ from torch import Tensor
 from attnscope.masks import PENALTY
 from attnscope.records import AttentionCall, ScoreMod
 
-_OUT_OF_REACH = -1e30
+OUT_OF_REACH = -1e30
 """Additive terms below this, -inf and the minimum of wide dtypes, are beaten by no score."""
 
 _BLOCK_BYTES = 32 * 2**20
@@ -138,7 +138,7 @@ def _columns(allowed: Tensor, bias: Tensor | None) -> int:
     """
     open_cells = allowed
     if bias is not None:
-        beatable = ((bias <= PENALTY) & (bias > _OUT_OF_REACH)).to(allowed.device)
+        beatable = ((bias <= PENALTY) & (bias > OUT_OF_REACH)).to(allowed.device)
         blind = ~allowed.any(dim=-1, keepdim=True)
         open_cells = allowed | beatable | blind
     reached = open_cells.flatten(0, -2).any(dim=0).nonzero()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from attnscope.measure.attention import Rows, exact, output_rows
+from attnscope.measure.call_focus import Match
 from attnscope.measure.rounding import open_key_effect, rounding_limit
 from attnscope.records import AttentionCall
 
@@ -34,6 +35,18 @@ class MatchTally:
         effect = open_key_effect(self._call, rows, output)
         self.noticed = self.noticed + (effect > limit).sum(dim=-1)
         self.noticeable = self.noticeable + (~effect.isnan()).sum(dim=-1)
+
+    def result(self) -> Match:
+        """All heads."""
+        heads = range(self._call.heads)
+        return Match(
+            compared=0 if self._call.query is None else self._call.queries,
+            difference=self.difference,
+            rounding=self.rounding,
+            noticed=self.noticed.long(),
+            noticeable=self.noticeable.long(),
+            verified=torch.tensor([self.verified(head) for head in heads]),
+        )
 
     def verified(self, head: int) -> bool:
         """True when all rows match.

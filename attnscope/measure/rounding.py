@@ -41,11 +41,22 @@ def _score_error(call: AttentionCall, rows: Rows) -> Float[Tensor, "head row"]:
         return torch.zeros_like(rows.largest_score)
     query = exact(call.query[0, :, rows.start : rows.stop]).norm(dim=-1)
     key = exact(call.key[0, :, : rows.columns]).norm(dim=-1).amax(dim=-1)
-    key = key.repeat_interleave(query.shape[0] // key.shape[0])
-    products: Tensor = _FLOAT32 * abs(call.scale) * query * key[:, None]
+    return score_rounding(call, query, key, rows.largest_score)
+
+
+def score_rounding(
+    call: AttentionCall,
+    query: Float[Tensor, "head row"],
+    key: Float[Tensor, " kv_head"],
+    size: Float[Tensor, "head row"],
+) -> Float[Tensor, "head row"]:
+    """δ above, from the lengths of the queries, the longest keys and the size of the scores."""
+    assert call.query is not None
+    longest = key.repeat_interleave(query.shape[0] // key.shape[0])
+    products: Tensor = _FLOAT32 * abs(call.scale) * query * longest[:, None]
     # eager code keeps its scores in a tensor, every other kernel in float32 registers
     stored = torch.finfo(call.query.dtype).eps if call.kernel == "softmax" else _FLOAT32
-    return products + max(stored, _FLOAT32) * rows.largest_score
+    return products + max(stored, _FLOAT32) * size
 
 
 def open_key_effect(

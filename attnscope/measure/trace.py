@@ -44,15 +44,15 @@ def one_head(call: AttentionCall, head: int) -> AttentionCall:
         return tensor[:, index : index + 1]
 
     mask, score_mod = call.mask, call.score_mod
-    head_of_mask = head if mask.heads > 1 else 0
     return replace(
         call,
         query=cut(call.query),
         key=cut(call.key, shared),
         value=call.value[:, shared : shared + 1],
-        mask=Mask(
-            predicate=lambda b, h, q, k: mask.predicate(b, h + head_of_mask, q, k),
-            batches=mask.batches,
+        mask=mask
+        if mask.heads == 1
+        else Mask(
+            predicate=lambda b, h, q, k: mask.predicate(b, h + head, q, k), batches=mask.batches
         ),
         bias=tuple(part for term in call.bias if (part := cut(term)) is not None),
         score_mod=score_mod and (lambda s, b, h, q, k: score_mod(s, b, h + head, q, k)),

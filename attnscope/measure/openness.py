@@ -1,0 +1,142 @@
+"""Which cells of one call are open, in a form that a block of rows can skip by."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Int
+from torch import Tensor
+
+from attnscope.masks import PENALTY, Mask
+from attnscope.measure.attention import OUT_OF_REACH
+from attnscope.records import AttentionCall
+
+CLOSED = -1e30
+"""Score of a closed cell: finite, so that its product with a weight of 0 is 0 and no NaN."""
+
+_ROWS_AT_ONCE = 512
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Openness:
+    """Open cells by row: one stretch of keys where all rows have one, else the mask's cells."""
+
+    rows: int
+    keys: int
+    mask: Mask
+    first: Int[Tensor, " row"] | None
+    """First open key of each row; None where rows are no single stretches."""
+    past: Int[Tensor, " row"] | None
+    """One past the last open key."""
+    visible: Int[Tensor, " row"]
+    """Number of open keys; where heads differ, the largest."""
+    everywhere: bool
+    """True where closed cells have finite penalties that a score could beat: none is skipped."""
+
+    def columns(self, start: int, stop: int) -> tuple[int, int]:
+        """(first, past the last) key that any of these rows can reach."""
+        if self.everywhere:
+            return 0, self.keys
+        if self.first is not None and self.past is not None:
+            first, past = self.first[start:stop], self.past[start:stop]
+            return int(first.min()), max(int(past.max()), int(first.min()) + 1)
+        reached = self._cells(start, stop).flatten(0, 1).any(dim=0).nonzero()
+        return (int(reached[0]), int(reached[-1]) + 1) if len(reached) else (0, 1)
+
+    def closed(
+        self, start: int, stop: int, first: int, count: int
+    ) -> Iterator[tuple[int, int, Bool[Tensor, "mask_head row column"]]]:
+        """Where closed cells are among the `count` keys from `first` on.
+
+        Yields (low, high, cells): columns low..high-1, counted from `first`, hold closed cells, and
+        these are they; columns that are never named hold none.
+        """
+        if self.first is None or self.past is None:
+            yield 0, count, ~self._cells(start, stop)[..., first : first + count]
+            return
+        begin, end = self.first[start:stop] - first, self.past[start:stop] - first
+        low, high = min(int(begin.max()), count), max(int(end.min()), 0)
+        edges = [(0, low), (high, count)] if low < high else [(0, count)]
+        for left, right in edges:
+            if left < right:
+                column = torch.arange(left, right, device=begin.device)
+                yield left, right, ((column < begin[:, None]) | (column >= end[:, None]))[None]
+
+    def next_seen(self, offset: int) -> Bool[Tensor, " row"]:
+        """True for rows that see the key after their own; where heads differ, in any of them.
+
+        `offset` is the position of row 0 among the keys.
+        """
+        following = torch.arange(self.rows, device=self.visible.device) + offset + 1
+        if self.first is not None and self.past is not None:
+            return (self.first <= following) & (following < self.past)
+        found = torch.zeros_like(following, dtype=torch.bool)
+        for start in range(0, self.rows, _ROWS_AT_ONCE):
+            cells = self._cells(start, min(start + _ROWS_AT_ONCE, self.rows))
+            diagonal = cells.diagonal(start + offset + 1, dim1=-2, dim2=-1).any(dim=0)
+            found[start : start + len(diagonal)] = diagonal
+        return found
+
+    def ahead(self, start: int, stop: int) -> bool:
+        """False where these rows are known to see no key after their own position."""
+        if self.past is None or self.everywhere:
+            return True
+        position = torch.arange(start, stop, device=self.past.device) + self.keys - self.rows
+        return bool((self.past[start:stop] > position + 1).any())
+
+    def _cells(self, start: int, stop: int) -> Tensor:
+        return self.mask.rows(start, stop, self.keys, self.visible.device)[0]
+
+
+def openness(call: AttentionCall, device: torch.device) -> Openness:
+    """The open cells of a call's first batch row, on `device`."""
+    rows, keys = call.queries, call.keys
+    spans = _spans(call.mask, rows, keys, device)
+    if spans is None:
+        first, past, visible = None, None, _counted(call.mask, rows, keys, device)
+    else:
+        first, past = spans
+        visible = past - first
+    return Openness(
+        rows=rows,
+        keys=keys,
+        mask=call.mask,
+        first=first,
+        past=past,
+        visible=visible,
+        everywhere=any(_beatable(term) for term in call.bias),
+    )
+
+
+def _spans(mask: Mask, rows: int, keys: int, device: torch.device) -> tuple[Tensor, Tensor] | None:
+    """Each row's open stretch; None where a row has several, or heads differ."""
+    if mask.spans is not None:
+        first, past = mask.spans(torch.arange(rows, device=device))
+        first = first.clamp(0, keys)
+        return first, torch.maximum(past.clamp(0, keys), first)
+    if mask.heads > 1:
+        return None
+    starts, stops = [], []
+    for start in range(0, rows, _ROWS_AT_ONCE):
+        cells = mask.rows(start, min(start + _ROWS_AT_ONCE, rows), keys, device)[0, 0]
+        begins = cells.clone()
+        begins[:, 1:] &= ~cells[:, :-1]
+        if int(begins.sum(dim=-1).max()) > 1:
+            return None
+        starts.append(begins.to(torch.uint8).argmax(dim=-1))
+        stops.append(starts[-1] + cells.sum(dim=-1))
+    return torch.cat(starts), torch.cat(stops)
+
+
+def _counted(mask: Mask, rows: int, keys: int, device: torch.device) -> Tensor:
+    blocks = [
+        mask.rows(start, min(start + _ROWS_AT_ONCE, rows), keys, device)[0].sum(dim=-1).amax(dim=0)
+        for start in range(0, rows, _ROWS_AT_ONCE)
+    ]
+    return torch.cat(blocks)
+
+
+def _beatable(term: Tensor) -> bool:
+    return bool(((term <= PENALTY) & (term > OUT_OF_REACH)).any())

@@ -1,0 +1,99 @@
+"""A block of rows of one call: what all of its heads share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Int
+from torch import Tensor
+
+from attnscope.measure.lookups import Occurrences
+from attnscope.measure.row_parts import Problem
+
+_FEW = 1 / 8
+"""With repeats in a larger share of the cells, comparing is cheaper than looking up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """Cells of a block, one by one."""
+
+    row: Int[Tensor, " cell"]
+    """From 0 at the block's first row."""
+    cell: Int[Tensor, " cell"]
+    """Counted along the block's rows."""
+
+    def total(self, weights: Tensor) -> Tensor:
+        """The weight on these cells, (head, row) of (head, row, key)."""
+        found = weights.flatten(1).index_select(1, self.cell)
+        return weights.new_zeros(weights.shape[:2]).index_add_(1, self.row, found)
+
+
+@dataclass(frozen=True, slots=True)
+class Marked:
+    """Cells of a block, as booleans."""
+
+    cells: Bool[Tensor, "row key"]
+
+    def total(self, weights: Tensor) -> Tensor:
+        """The weight on these cells, (head, row) of (head, row, key)."""
+        return (weights * self.cells).sum(dim=-1)
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Rows start..stop-1 over the keys first..past-1."""
+
+    start: int
+    stop: int
+    first: int
+    past: int
+    closed: tuple[tuple[int, int, Tensor], ...]
+    """As `Openness.closed` gives them."""
+    duplicate: Listed | Marked
+    """Earlier occurrences of each row's token."""
+    induction: Listed | Marked
+    """What follows these, before the row's own position."""
+
+    @property
+    def columns(self) -> int:
+        """Number of keys."""
+        return self.past - self.first
+
+
+def block_of(problem: Problem, occurrences: Occurrences, start: int, stop: int) -> Block:
+    """The rows start..stop-1 over the keys that any of them can see."""
+    first, past = problem.open.columns(start, stop)
+    closed = tuple(problem.open.closed(start, stop, first, past - first))
+    rows = (start + problem.offset, stop + problem.offset)
+    find = _listed if _few(occurrences, rows, past - first) else _marked
+    return Block(start, stop, first, past, closed, *find(problem, occurrences, rows, (first, past)))
+
+
+def _few(occurrences: Occurrences, rows: tuple[int, int], keys: int) -> bool:
+    return occurrences.count(*rows) <= _FEW * (rows[1] - rows[0]) * keys
+
+
+def _listed(
+    problem: Problem, occurrences: Occurrences, rows: tuple[int, int], keys: tuple[int, int]
+) -> tuple[Listed, Listed]:
+    row, key = occurrences.pairs(*rows)
+
+    def inside(key: Tensor) -> Listed:
+        counts = (key < row + rows[0]) & (key >= keys[0]) & (key < keys[1])
+        cell = row * (keys[1] - keys[0]) + key - keys[0]
+        return Listed(row[counts], cell[counts])
+
+    return inside(key), inside(key + 1)
+
+
+def _marked(
+    problem: Problem, occurrences: Occurrences, rows: tuple[int, int], keys: tuple[int, int]
+) -> tuple[Marked, Marked]:
+    ids = problem.ids
+    position = torch.arange(*rows, device=ids.device)[:, None]
+    key = torch.arange(*keys, device=ids.device)
+    same = ids[key] == ids[position]
+    follows = (ids[(key - 1).clamp(min=0)] == ids[position]) & (key > 0)
+    return Marked(same & (key < position)), Marked(follows & (key < position))
