@@ -30,6 +30,7 @@ from attnscope.load import (
 )
 from attnscope.load.factory import names_factory
 from attnscope.load.own import Feeding, OwnModel, load_own, loaded_from
+from attnscope.load.parallel import require_whole, together
 from attnscope.load.quiet import quiet
 from attnscope.load.stand_in import StandIn
 from attnscope.measure.run import RunTally, Selection
@@ -40,6 +41,7 @@ from attnscope.records import (
     Trace,
 )
 from attnscope.report import Report
+from attnscope.shared_heads import of_all_ranks
 from attnscope.verification import Asking, VerifyOptions, verify_model
 
 AnyModel = str | LoadOptions | LoadedModel | OwnModel | Callable[..., Any]
@@ -87,14 +89,16 @@ def heads(
 
     `model` and `prompt` as for `trace`; a text that is longer than the model's positions is read
     in windows. The fields of `HeadsOptions` are keywords here and replace what `options` says.
-    `heads.table("entropy")` is a tensor (layer, head).
+    `heads.table("entropy")` is a tensor (layer, head). Of a model that several processes share,
+    `LoadOptions(tp_plan="auto")` under torchrun, each of them is given all heads.
 
     Raises AttnscopeError (LoadError, PromptError, SelectionError, CaptureError).
     """
     options = replace(options or HeadsOptions(), **asked)
-    loaded = _loaded(model, progress)
-    with _somebodys(model, loaded):
-        return heads_of(loaded, _tokens(loaded, prompt), options, progress=progress)
+    with together(model.tp_plan if isinstance(model, LoadOptions) else None):
+        loaded = _loaded(model, progress)
+        with _somebodys(model, loaded):
+            return heads_of(loaded, _tokens(loaded, prompt), options, progress=progress)
 
 
 def heads_of(
@@ -105,7 +109,16 @@ def heads_of(
     progress: Progress | None = None,
 ) -> Heads:
     """`heads` for a loaded model and a prompt that is tokens already."""
-    found = trace_tokens(loaded, tokens, progress=progress)
+    options = options or HeadsOptions()
+    return of_all_ranks(loaded, options, lambda asked: _own_heads(loaded, tokens, asked, progress))
+
+
+def _own_heads(
+    loaded: LoadedModel, tokens: Tokens, options: HeadsOptions, progress: Progress | None
+) -> Heads:
+    run = RunTally(loaded.info, tokens, Selection())
+    run_once(loaded, tokens, run.add, run.miss, progress)
+    found = run.result()
     layers = tuple(dict.fromkeys(each.layer for each in found.focus))
     return Heads(
         model=found.model,
@@ -141,6 +154,7 @@ def trace_tokens(
     One forward pass; each attention call is measured while it runs and then dropped.
     """
     selection = selection or Selection()
+    require_whole(loaded.model, loaded.info.name)
     require_selection(loaded, selection)
     run = RunTally(loaded.info, tokens, selection)
     if loaded.unused_weights:
