@@ -12,6 +12,8 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import fields, replace
 from datetime import timedelta
+from functools import cache
+from itertools import count
 from typing import Any
 
 import torch
@@ -87,16 +89,17 @@ def require_shares(config: PreTrainedConfig, name: str) -> None:
         raise LoadError(
             f"{name} cannot be shared: transformers {transformers.__version__} has no plan for"
             f" tensor parallelism of {text.model_type}.",
-            "Use --device-map auto without torchrun.",
+            "Use --device-map auto instead, without torchrun.",
         )
-    for what, modules, count in (
-        ("heads", OF_QUERIES, attention_heads(text)),
-        ("key/value heads", OF_KEYS, key_value_heads(text)),
+    for what, modules, number in (
+        ("head", OF_QUERIES, attention_heads(text)),
+        ("key/value head", OF_KEYS, key_value_heads(text)),
     ):
-        if shares_heads(config, modules) and count % ranks.world():
+        if shares_heads(config, modules) and number % ranks.world():
             raise LoadError(
-                f"{name} has {count} {what}, which {ranks.world()} processes cannot share evenly.",
-                f"Launch a number of processes that divides {count}.",
+                f"{name} has {number} {what}{'s' * (number != 1)}, which {ranks.world()} processes"
+                " cannot share evenly.",
+                "Launch a number of processes that divides it, or use --device-map auto instead.",
             )
 
 
@@ -146,6 +149,10 @@ def gathered(mine: Any) -> list[Any]:
     return parts
 
 
+_MEETINGS = count()
+"""So that a second group of processes finds no words of the first."""
+
+
 @contextmanager
 def together(tp_plan: str | None) -> Iterator[None]:
     """The processes that share a model: they meet here, and part on every way out.
@@ -159,9 +166,7 @@ def together(tp_plan: str | None) -> Iterator[None]:
     if not is_shared(LoadOptions(tp_plan=tp_plan)) or distributed.is_initialized():
         yield
         return
-    from torch.distributed.rendezvous import rendezvous  # some builds of torch have none
-
-    store, rank, _ = next(rendezvous("env://"))
+    store = _store()
     done = False
     try:
         _meet(store)
@@ -170,7 +175,7 @@ def together(tp_plan: str | None) -> Iterator[None]:
     except Exception as error:
         if not _fails_first(store):
             raise ToldError from error
-        if rank > 0:
+        if not ranks.prints():
             raise _of_rank(error) from error
         raise
     finally:
@@ -179,14 +184,29 @@ def together(tp_plan: str | None) -> Iterator[None]:
             distributed.destroy_process_group()
 
 
+def _store() -> Any:
+    """Keys and values that all ranks see, empty for each meeting."""
+    from torch.distributed.distributed_c10d import PrefixStore  # some builds of torch have none
+
+    return PrefixStore(f"attnscope/{next(_MEETINGS)}", _launchers_store())
+
+
+@cache
+def _launchers_store() -> Any:
+    """The same of the whole run, kept by the launcher or by rank 0."""
+    from torch.distributed.rendezvous import rendezvous
+
+    return next(rendezvous("env://"))[0]
+
+
 def _meet(store: Any) -> None:
     backend = "gloo"
     if torch.cuda.is_available():
-        place, count = int(os.environ["LOCAL_RANK"]), torch.cuda.device_count()
-        if place >= count:
+        place, here = int(os.environ["LOCAL_RANK"]), torch.cuda.device_count()
+        if place >= here:
             raise LoadError(
-                f"More processes were launched here than there are GPUs ({count}).",
-                f"Use --nproc-per-node {count}.",
+                f"More processes were launched here than there are GPUs ({here}).",
+                f"Use --nproc-per-node {here}.",
             )
         torch.cuda.set_device(place)
         backend = "cpu:gloo,cuda:nccl"
