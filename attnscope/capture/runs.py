@@ -27,12 +27,14 @@ def forward(
     Raises SelectionError for an argument that the model does not take, and CaptureError with the
     library's own reason when it cannot run.
     """
-    inputs: dict[str, Any] = {"input_ids": torch.tensor([list(ids)], device=model.device)}
+    # Where accelerate has offloaded even the embedding, its hooks move the ids.
+    device = "cpu" if model.device.type == "meta" else model.device
+    inputs: dict[str, Any] = {"input_ids": torch.tensor([list(ids)], device=device)}
     accepted = inspect.signature(model.forward).parameters
     for name, numbers in beside.items():
         if name not in accepted:
             raise SelectionError(f"{type(model).__name__} takes no {name}.", "Leave it out.")
-        inputs[name] = torch.tensor([list(numbers)], device=model.device)
+        inputs[name] = torch.tensor([list(numbers)], device=device)
     if "use_cache" in accepted:
         inputs["use_cache"] = False
     if "logits_to_keep" in accepted:

@@ -28,10 +28,17 @@ def describe(model: Any, name: str) -> ModelInfo:
         layers=_layers(model, _first_number(config, LAYERS)),
         heads=attention_heads(config),
         kv_heads=key_value_heads(config),
-        device=str(model.device),
+        device=_devices(model),
         dtype=str(model.dtype).removeprefix("torch."),
         backend=str(getattr(config, "_attn_implementation", None) or "eager"),
     )
+
+
+def _devices(model: Any) -> str:
+    """Where its parts are, in the order of its layers; accelerate calls a GPU by its number."""
+    spread: dict[str, Any] = getattr(model, "hf_device_map", None) or {}
+    names = [f"cuda:{one}" if type(one) is int else str(one) for one in spread.values()]
+    return ", ".join(dict.fromkeys(names)) or str(model.device)
 
 
 def _layers(model: Any, configured: int) -> int:
