@@ -41,7 +41,7 @@ SAME = (
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A Llama of two layers with eight heads over four key/value heads, each as sharp as no other."""
+    """A Llama of two layers, eight heads over four key/value heads, each as sharp as no other."""
     torch.manual_seed(0)
     config = LlamaConfig(
         vocab_size=64, hidden_size=64, intermediate_size=96, num_hidden_layers=2,
@@ -75,6 +75,7 @@ def table(found: Heads, name: str) -> torch.Tensor:
     return torch.tensor([getattr(one, name) for one in found.focus], dtype=torch.float64)
 
 
+@pytest.mark.slow
 def test_two_processes_find_what_one_finds(shared: Path, tmp_path: Path) -> None:
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
     done = subprocess.run(
@@ -114,12 +115,9 @@ def test_one_that_fails_ends_both_and_is_told_once(shared: Path, tmp_path: Path)
     started = []
     for rank in ("0", "1"):
         place = dict(zip(LAUNCHED, (rank, rank, "2", "127.0.0.1", port), strict=True))
-        started.append(
-            subprocess.Popen(
-                [sys.executable, SCRIPT, shared, "fail", tmp_path / "rank"],
-                env=environment() | place, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-            )
-        )  # fmt: skip
+        command = [sys.executable, SCRIPT, shared, "fail", tmp_path / "rank"]
+        pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        started.append(subprocess.Popen(command, env=environment() | place, **pipes))
     ends = [one.communicate(timeout=120) for one in started]
     assert [one.returncode for one in started] == [2, 2]
     assert [out for out, _ in ends] == ["", ""]
@@ -168,7 +166,7 @@ def test_options_that_exclude_each_other(
 
 
 def test_a_plan_of_another_name() -> None:
-    with pytest.raises(LoadError, match="--tp-plan mine is unknown. Choose auto"):
+    with pytest.raises(LoadError, match=r"--tp-plan mine is unknown\. Choose auto"):
         load(LoadOptions(tp_plan="mine"))
 
 

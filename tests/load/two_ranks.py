@@ -1,4 +1,4 @@
-"""What each of two processes runs in test_parallel.py: like a command, with a job from its arguments.
+"""What each of two processes runs in test_parallel.py: like a command.
 
 two_ranks.py MODEL JOB FILE
 """
