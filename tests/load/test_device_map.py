@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,9 @@ from transformers import AutoModelForCausalLM
 
 import attnscope
 from attnscope import LoadOptions
-from attnscope.load import load
+from attnscope.lessons import compare, delivered_masks, generate
+from attnscope.load import load, tokens_from_ids
+from attnscope.load.own import loaded_from
 
 pytest.importorskip("accelerate")
 
@@ -53,6 +57,21 @@ def test_hooks_that_fetch_weights_change_no_bit(
     assert spread.model.parameters == whole.model.parameters
     assert model.model.layers[1].self_attn.forward == forward
     assert model.model.layers[1].self_attn.q_proj.weight.is_meta
+
+
+@pytest.mark.parametrize("device_map", [HALVES, {"": "disk"}])
+def test_everything_else_reads_it_too(
+    device_map: dict[str, str], stored: Path, tmp_path: Path
+) -> None:
+    loaded = loaded_from(offloaded(stored / "llama", device_map, tmp_path))
+    whole = load(LoadOptions(model=str(stored / "llama"), device="cpu"))
+    tokens = tokens_from_ids(whole, IDS)
+    for lesson in (delivered_masks, partial(compare, against="none"), partial(generate, steps=2)):
+        spread, same = (
+            repr(replace(lesson(one, tokens), model=whole.info)) for one in (loaded, whole)
+        )
+        assert spread == same
+    assert attnscope.verify(loaded, quick=True, backends=("sdpa",)).outcome == "pass"
 
 
 def test_what_does_not_fit_is_read_from_disk(
