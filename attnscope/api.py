@@ -24,6 +24,7 @@ from attnscope.load import (
 )
 from attnscope.load.factory import names_factory
 from attnscope.load.own import Feeding, OwnModel, load_own, loaded_from
+from attnscope.load.parallel import require_whole, together
 from attnscope.measure.run import RunTally, Selection
 from attnscope.passes import heads_of, require_places, run_once
 from attnscope.records import (
@@ -79,14 +80,16 @@ def heads(
 
     `model` and `prompt` as for `trace`; a text that is longer than the model's positions is read
     in windows. The fields of `HeadsOptions` are keywords here and replace what `options` says.
-    `heads.table("entropy")` is a tensor (layer, head).
+    `heads.table("entropy")` is a tensor (layer, head). Of a model that several processes share,
+    `LoadOptions(tp_plan="auto")` under torchrun, each of them is given all heads.
 
     Raises AttnscopeError (LoadError, PromptError, SelectionError, CaptureError).
     """
     options = replace(options or HeadsOptions(), **asked)
-    loaded = _loaded(model, progress)
-    with _somebodys(model, loaded):
-        return heads_of(loaded, _tokens(loaded, prompt), options, progress=progress)
+    with together(model.tp_plan if isinstance(model, LoadOptions) else None):
+        loaded = _loaded(model, progress)
+        with _somebodys(model, loaded):
+            return heads_of(loaded, _tokens(loaded, prompt), options, progress=progress)
 
 
 def _somebodys(model: AnyModel, loaded: LoadedModel) -> AbstractContextManager[None]:
@@ -112,6 +115,7 @@ def trace_tokens(
     One forward pass; each attention call is measured while it runs and then dropped.
     """
     selection = selection or Selection()
+    require_whole(loaded.model, loaded.info.name)
     require_selection(loaded, selection)
     run = RunTally(loaded.info, tokens, selection)
     if loaded.unused_weights:

@@ -22,6 +22,17 @@ class LoadError(AttnscopeError):
     """The model, its tokenizer or its weights could not be loaded."""
 
 
+class RankError(AttnscopeError):
+    """One of several processes that share a model has failed, and not the one that prints."""
+
+
+class ToldError(AttnscopeError):
+    """Another of the processes that share a model has failed and told it: no more is to say."""
+
+    def __init__(self) -> None:
+        super().__init__("")
+
+
 class PromptError(AttnscopeError):
     """The prompt cannot be turned into tokens that this model takes."""
 

@@ -19,6 +19,7 @@ from attnscope.experiments.subject import subject_of
 from attnscope.expressions import parse
 from attnscope.load import LoadedModel, Progress
 from attnscope.load.continuation import extended, joined_text, room_for
+from attnscope.load.parallel import require_whole
 from attnscope.load.quiet import quiet
 from attnscope.masks import Mask, everything
 from attnscope.measure.compare import ComparisonTally, multiplied
@@ -58,6 +59,7 @@ def delivered_masks(
 
     Raises SelectionError for an argument that it does not take, CaptureError when it does not run.
     """
+    require_whole(loaded.model, loaded.info.name)
     maps, size = MaskMaps(), len(tokens)
     notes = dict.fromkeys([loaded.remark] if loaded.remark else [])
 
@@ -102,6 +104,7 @@ def compare(
     Raises SelectionError for a mask that is not understood, CaptureError when the model fails.
     """
     selection, size = selection or Selection(), len(tokens)
+    require_whole(loaded.model, loaded.info.name)
     require_selection(loaded, selection)
     wrong = against == MULTIPLIED
     mask = everything() if against in {NO_MASK, MULTIPLIED} else parse(against).mask(size)
@@ -229,6 +232,7 @@ def cheat(
     Raises AttnscopeError (SelectionError, CaptureError), the latter also where the model's masks
     cannot be taken away.
     """
+    require_whole(loaded.model, loaded.info.name)
     if not 0 < start < len(tokens):
         raise SelectionError(
             f"A continuation cannot start at {start} of {len(tokens)} tokens.",

@@ -21,6 +21,7 @@ from attnscope.load.stand_in import StandIn
 from attnscope.measure.heads import HeadsTally
 from attnscope.measure.windows import in_windows
 from attnscope.records import AttentionCall, Heads, Tokens
+from attnscope.shared_heads import of_all_ranks
 
 
 def run_once(
@@ -60,6 +61,13 @@ def heads_of(
     """
     options = options or HeadsOptions()
     require_heads(loaded, options)
+    return of_all_ranks(loaded, options, lambda asked: _own_heads(loaded, tokens, asked, progress))
+
+
+def _own_heads(
+    loaded: LoadedModel, tokens: Tokens, options: HeadsOptions, progress: Progress | None
+) -> Heads:
+    """Of the heads that this process holds."""
     read, windows = in_windows(tokens, _window(loaded, len(tokens), options))
     tally = HeadsTally(loaded.info, read, windows, options)
     clock = _Clock(loaded.info.layers, len(read), progress)

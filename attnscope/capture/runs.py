@@ -27,12 +27,13 @@ def forward(
     Raises SelectionError for an argument that the model does not take, and CaptureError with the
     library's own reason when it cannot run.
     """
-    inputs: dict[str, Any] = {"input_ids": torch.tensor([list(ids)], device=model.device)}
+    device = input_device(model)
+    inputs: dict[str, Any] = {"input_ids": torch.tensor([list(ids)], device=device)}
     accepted = inspect.signature(model.forward).parameters
     for name, numbers in beside.items():
         if name not in accepted:
             raise SelectionError(f"{type(model).__name__} takes no {name}.", "Leave it out.")
-        inputs[name] = torch.tensor([list(numbers)], device=model.device)
+        inputs[name] = torch.tensor([list(numbers)], device=device)
     if "use_cache" in accepted:
         inputs["use_cache"] = False
     if "logits_to_keep" in accepted:
@@ -50,6 +51,12 @@ def forward(
     except Exception as error:  # whatever a model's own code raises
         raise CaptureError(failed(model, error)) from error
     return logits
+
+
+def input_device(model: Any) -> torch.device:
+    """Where a model is given its tokens; where even its embedding is offloaded, hooks move them."""
+    device: torch.device = model.device
+    return torch.device("cpu") if device.type == "meta" else device
 
 
 def failed(model: Any, error: Exception, backend: str | None = None) -> str:

@@ -8,6 +8,7 @@ import traceback
 from collections.abc import Sequence
 from typing import Any
 
+from attnscope import ranks
 from attnscope.cli.streams import close_quietly, open_missing, say
 
 DONE, ERROR, INTERRUPTED = 0, 2, 130
@@ -50,14 +51,19 @@ def _settled(code: Any) -> int:
 
 
 def told(error: Exception, about: str = "") -> int:
-    """Say an error in one line on stderr, with what it is about; returns its exit code."""
+    """Say an error in one line on stderr, with what it is about; returns its exit code.
+
+    Of several processes, the first tells what happens in all, and another what only it knows.
+    """
+    from attnscope.errors import RankError
     from attnscope.text import escape
 
     if type(error).__name__ == "Abort":
         return _interrupted()
     if os.environ.get("ATTNSCOPE_TRACEBACK"):
         traceback.print_exception(error)
-    if line := line_of(error):
+    tells = ranks.prints() or isinstance(error, RankError)
+    if (line := line_of(error)) and tells:
         about = escape(about)
         known = not about or line.startswith((f"{about} ", f"{about}:"))
         say(f"attnscope: {line}" if known else f"attnscope: {about}: {line}")
@@ -85,5 +91,6 @@ def line_of(error: Any) -> str:
 
 
 def _interrupted() -> int:
-    say("attnscope: interrupted.")
+    if ranks.prints():
+        say("attnscope: interrupted.")
     return INTERRUPTED

@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from enum import Enum
 from typing import Any
 
+from attnscope import ranks
+from attnscope.errors import SelectionError
+
 LOADING = (
     "model",
     "device",
@@ -14,6 +17,7 @@ LOADING = (
     "weights",
     "revision",
     "device_map",
+    "tp_plan",
     "allow_pickle",
     "trust_remote_code",
 )
@@ -21,8 +25,21 @@ LOADING = (
 
 
 def loading(arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """What `LoadOptions` takes of a command's arguments; choices become their plain words."""
+    """What `LoadOptions` takes of a command's arguments; choices become their plain words.
+
+    Raises SelectionError where several processes would do the same.
+    """
     chosen = {name: arguments[name] for name in LOADING if name in arguments}
+    require_shared(chosen.get("tp_plan"))
     return {
         name: value.value if isinstance(value, Enum) else value for name, value in chosen.items()
     }
+
+
+def require_shared(tp_plan: str | None = None) -> None:
+    """Raise SelectionError when several processes were launched, and not to share a model."""
+    if tp_plan is None and ranks.world() > 1:
+        raise SelectionError(
+            f"{ranks.world()} processes were launched, and each would do all of the work.",
+            "Run it without torchrun; only `heads --tp-plan auto` shares a model among processes.",
+        )

@@ -155,6 +155,10 @@ DeviceMap = Annotated[
         help="Spread the model over devices (needs accelerate).", rich_help_panel=LOADING_PANEL
     ),
 ]
+TpPlan = Annotated[
+    str | None,
+    typer.Option(help="auto: torchrun's processes share the model.", rich_help_panel=LOADING_PANEL),
+]
 VocabSize = Annotated[
     int | None,
     typer.Option(

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from attnscope import ranks
 from attnscope.cli.options import Format
 from attnscope.cli.streams import close_quietly
 from attnscope.errors import OutputError
@@ -43,8 +44,12 @@ def content(answer: Answer, form: Format, suffix: str, width: int | None) -> str
 def deliver(answer: Answer, form: Format, output: Path | None, width: int | None) -> None:
     """Print an answer, or write it to `output`. A reader that goes away is no error.
 
+    Of several processes that share a model, one does.
+
     Raises OutputError when the file cannot be written; nothing half-written is left.
     """
+    if not ranks.prints():
+        return
     if output is not None:
         write(output, content(answer, form, output.suffix.lower(), width))
         return

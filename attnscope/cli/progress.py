@@ -6,14 +6,17 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from attnscope import ranks
+
 
 @contextmanager
 def working() -> Iterator[Callable[[str], None]]:
-    """Yields a function that says what is being done; silent when stderr is no terminal.
+    """Yields a function that says what is being done; silent when stderr is no terminal, and in all
+    but one of several processes.
 
     Empty words stop the display until there are words again.
     """
-    if not sys.stderr.isatty():
+    if not sys.stderr.isatty() or not ranks.prints():
         yield lambda words: None
         return
     from rich.console import Console

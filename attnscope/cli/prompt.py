@@ -6,6 +6,7 @@ import re
 import sys
 from pathlib import Path
 
+from attnscope import ranks
 from attnscope.errors import PromptError
 
 LARGEST = 64 * 2**20
@@ -40,6 +41,10 @@ def read_prompt(prompt: str | None, file: Path | None, ids: str | None) -> str |
 def _read(file: Path) -> bytes:
     try:
         if str(file) == "-":
+            if ranks.world() > 1:
+                raise PromptError(
+                    f"{ranks.world()} processes cannot all read standard input.", "Use --file PATH."
+                )
             content = sys.stdin.buffer.read(LARGEST + 1)
         else:
             with file.open("rb") as stream:

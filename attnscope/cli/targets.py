@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from attnscope.cli.lists import OWN, parse_kernels, parse_words
+from attnscope.cli.loading import require_shared
 from attnscope.cli.prompt import parse_ids
 from attnscope.errors import ProjectError, SelectionError
 from attnscope.project import FILE, HOME, SETTINGS, UNSAFE, Listed, Project, find
@@ -55,6 +56,7 @@ def settings(arguments: Mapping[str, Any]) -> dict[str, Any]:
 
     Raises SelectionError and PromptError for a list that is none.
     """
+    require_shared()
     parsers: dict[str, Callable[[Any], Any]] = {
         "backend": parse_kernels,
         "select": partial(parse_words, option="--select"),

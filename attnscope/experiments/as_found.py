@@ -52,7 +52,8 @@ def _held(model: nn.Module) -> list[Held]:
         tensors = [one for one in module._buffers.values() if one is not None]
         if size <= KEPT:
             tensors += [one for one in module._parameters.values() if one is not None]
-        numbers = [(one, one.detach().clone()) for one in tensors]
+        # What accelerate has offloaded stands on meta between its uses, without numbers.
+        numbers = [(one, one.detach().clone()) for one in tensors if not one.is_meta]
         held.append((module._buffers, dict(module._buffers), numbers))
     return held
 

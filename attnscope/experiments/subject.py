@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from attnscope.capture.runs import failed
+from attnscope.capture.runs import failed, input_device
 from attnscope.conditions import Condition
 from attnscope.errors import AttnscopeError, CaptureError
 from attnscope.experiments.feeds import FEEDS, token_ids
@@ -84,8 +84,7 @@ class Subject:
     @property
     def device(self) -> torch.device:
         """Where its inputs belong."""
-        device: torch.device = self.model.device
-        return device
+        return input_device(self.model)
 
     def __call__(self, ids: Tensor, **given: Any) -> Ran:
         """Run the model, without the arguments that it does not take."""

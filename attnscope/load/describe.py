@@ -21,18 +21,24 @@ NO_POSITION_LIMIT = ("alibi", "use_alibi")
 def describe(model: Any, name: str) -> ModelInfo:
     """Fill a `ModelInfo` for a model that was asked for as `name`."""
     config = model.config.get_text_config(decoder=True)
-    heads = attention_heads(config)
     return ModelInfo(
         name=name,
         architecture=type(model).__name__,
         parameters=model.num_parameters(),
         layers=_layers(model, _first_number(config, LAYERS)),
-        heads=heads,
-        kv_heads=_kv_heads(config, heads),
-        device=str(model.device),
+        heads=attention_heads(config),
+        kv_heads=key_value_heads(config),
+        device=_devices(model),
         dtype=str(model.dtype).removeprefix("torch."),
         backend=str(getattr(config, "_attn_implementation", None) or "eager"),
     )
+
+
+def _devices(model: Any) -> str:
+    """Where its parts are, in the order of its layers; accelerate calls a GPU by its number."""
+    spread: dict[str, Any] = getattr(model, "hf_device_map", None) or {}
+    names = [f"cuda:{one}" if type(one) is int else str(one) for one in spread.values()]
+    return ", ".join(dict.fromkeys(names)) or str(model.device)
 
 
 def _layers(model: Any, configured: int) -> int:
@@ -54,6 +60,15 @@ def attention_heads(config: Any) -> int:
     return _first_number(config, HEADS)
 
 
+def key_value_heads(config: Any) -> int:
+    """Key/value heads a layer that a text config names; its query heads without grouping."""
+    heads = attention_heads(config)
+    # Falcon before its new architecture, and GPT-BigCode: one key/value head, or no grouping.
+    if hasattr(config, "multi_query") and not getattr(config, "new_decoder_architecture", False):
+        return 1 if config.multi_query else heads
+    return _first_number(config, KV_HEADS) or heads
+
+
 def longest_prompt(model: Any) -> int | None:
     """How many tokens the model has positions for; None where its config sets no limit."""
     config = model.config.get_text_config(decoder=True)
@@ -67,13 +82,6 @@ def vocabulary_size(model: Any) -> int:
     embedding: Any = model.get_input_embeddings()
     rows = getattr(embedding, "num_embeddings", None)
     return int(rows or model.config.get_text_config(decoder=True).vocab_size)
-
-
-def _kv_heads(config: Any, heads: int) -> int:
-    # Falcon before its new architecture, and GPT-BigCode: one key/value head, or no grouping.
-    if hasattr(config, "multi_query") and not getattr(config, "new_decoder_architecture", False):
-        return 1 if config.multi_query else heads
-    return _first_number(config, KV_HEADS) or heads
 
 
 def _first_number(config: Any, names: tuple[str, ...]) -> int:

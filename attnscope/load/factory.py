@@ -66,6 +66,7 @@ def _require_plain(options: LoadOptions) -> None:
     for option, given in (
         ("--revision", options.revision),
         ("--device-map", options.device_map),
+        ("--tp-plan", options.tp_plan),
         ("--weights random", options.weights == "random"),
     ):
         if given:

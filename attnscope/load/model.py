@@ -28,6 +28,13 @@ from attnscope.load.factory import load_factory, names_factory
 from attnscope.load.failures import explain, one_line
 from attnscope.load.loaded import LoadedModel, Progress
 from attnscope.load.options import BACKENDS, DTYPES, WEIGHTS, LoadOptions
+from attnscope.load.parallel import (
+    is_shared,
+    require_alone,
+    require_shares,
+    shared_info,
+    sharing_arguments,
+)
 from attnscope.load.quiet import quiet
 from attnscope.load.random_weights import build_random, no_tokenizer, random_remark, reduce
 from attnscope.load.reach import hub_answers
@@ -71,12 +78,15 @@ def load(options: LoadOptions, progress: Progress | None = None) -> LoadedModel:
     if names_factory(options.model):
         return load_factory(options)
     source = _locate(options)
-    device = None if options.device_map else choose_device(options.device)
+    shared = is_shared(options)
+    device = None if options.device_map or shared else choose_device(options.device)
     tell = progress or _tell_nobody
     bars = progress is not None and sys.stderr.isatty() and _takes_long(source, options)
     with quiet(bars=bars), _told(options, source, device):
         tell(f"reading the config of {source.name}")
         config, auto_model = _read_config(source, options)
+        if shared:
+            require_shares(config, source.name)
         tell("" if bars else f"loading {source.name}")
         fill = _draw_model if options.weights == "random" else _read_model
         filled = fill(source, options, config, auto_model)
@@ -85,11 +95,12 @@ def load(options: LoadOptions, progress: Progress | None = None) -> LoadedModel:
             tell(f"moving {source.name} to {device}")
             filled.model.to(device)
         tokenizer, problem = _find_tokenizer(source, options, filled.tokenizer_problem)
+        info = describe(filled.model, options.model)
         return LoadedModel(
             model=filled.model.eval(),
             tokenizer=tokenizer,
             tokenizer_problem=problem,
-            info=describe(filled.model, options.model),
+            info=shared_info(info, config, auto_model) if shared else info,
             default_prompt=source.default_prompt,
             unused_weights=filled.unused,
             remark=filled.remark,
@@ -140,6 +151,7 @@ def _told(options: LoadOptions, source: Source, device: torch.device | None) -> 
 
 
 def _check_choices(options: LoadOptions) -> None:
+    require_alone(options)
     for option, value, choices in (
         ("--dtype", options.dtype, DTYPES),
         ("--backend", options.backend, BACKENDS),
@@ -190,6 +202,8 @@ def _read_model(
         chosen["attn_implementation"] = options.backend
     if options.device_map:
         chosen["device_map"] = options.device_map
+    if is_shared(options):
+        chosen |= sharing_arguments()
     model, loading_info = auto_model.from_pretrained(
         source.location,
         config=config,
@@ -212,6 +226,11 @@ def _put_adapter_on(filled: _Filled, source: Source, options: LoadOptions) -> _F
         if getattr(filled.model, "_hf_peft_config_loaded", False):
             raise mixed(source.name)
         return filled
+    if is_shared(options):
+        raise LoadError(
+            f"{options.model} is an adapter, which --tp-plan does not share.",
+            "Merge it into its model with peft's merge_and_unload, and save that.",
+        )
     with _told(options, replace(source, name=options.model), filled.model.device):
         unused = apply_adapter(filled.model, options.model, Path(source.adapter))
     remark = f"the adapter {options.model} was applied to {source.name}"

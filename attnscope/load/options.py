@@ -25,6 +25,9 @@ class LoadOptions:
     """One of `BACKENDS`; `auto` leaves the choice of attention implementation to transformers."""
     device_map: str | None = None
     """How accelerate spreads the model over devices, for example `auto`."""
+    tp_plan: str | None = None
+    """`auto` shares the model among the processes that torchrun has launched, by transformers' plan
+    for its architecture: see `attnscope.load.parallel`."""
     allow_pickle: bool = False
     """Also read `.bin` weights, which are pickles."""
     trust_remote_code: bool = False

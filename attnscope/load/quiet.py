@@ -17,9 +17,9 @@ NO_CONVERSION = "DISABLE_SAFETENSORS_CONVERSION"
 """Without it, transformers asks a hub service to open a pull request on models without safetensors:
 an instrument should not write to other people's repositories."""
 
-
-COMPILERS = ("torch._dynamo", "torch._inductor")
-"""Loggers that tell users of FlexAttention about each recompilation."""
+OTHERS = ("torch._dynamo", "torch._inductor", "accelerate")
+"""Loggers that tell users of FlexAttention about each recompilation, and of a device map what is
+offloaded."""
 
 
 @contextmanager
@@ -31,8 +31,8 @@ def quiet(*, bars: bool) -> Iterator[None]:
     verbosity = transformers_logging.get_verbosity(), hub_logging.get_verbosity()
     bars_before = transformers_logging.is_progress_bar_enabled()
     conversion_before = os.environ.get(NO_CONVERSION)
-    compilers = [(one, one.level) for one in map(logging.getLogger, COMPILERS)]
-    for logger, _ in compilers:
+    others = [(one, one.level) for one in map(logging.getLogger, OTHERS)]
+    for logger, _ in others:
         logger.setLevel(logging.CRITICAL)
     transformers_logging.set_verbosity(logging.CRITICAL)
     hub_logging.set_verbosity(logging.CRITICAL)
@@ -44,7 +44,7 @@ def quiet(*, bars: bool) -> Iterator[None]:
             warnings.simplefilter("ignore")
             yield
     finally:
-        for logger, level in compilers:
+        for logger, level in others:
             logger.setLevel(level)
         transformers_logging.set_verbosity(verbosity[0])
         hub_logging.set_verbosity(verbosity[1])

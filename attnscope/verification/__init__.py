@@ -8,6 +8,7 @@ from functools import partial
 
 from attnscope.experiments.switches import own_hooks
 from attnscope.load import LoadedModel, LoadOptions, Progress, load
+from attnscope.load.parallel import require_whole
 from attnscope.load.quiet import quiet
 from attnscope.report import Report
 from attnscope.verification.backends import verify_backends
@@ -34,6 +35,7 @@ def verify_model(
     Raises AttnscopeError when it cannot run at all, or not on a backend that was named.
     """
     started = time.monotonic()
+    require_whole(loaded.model, loaded.info.name)
     if reload is None and origin is not None:
         reload = partial(_load_again, origin)
     with quiet(bars=False), own_hooks(loaded.model):
