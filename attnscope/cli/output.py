@@ -7,7 +7,6 @@ import io
 import os
 import re
 import sys
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from attnscope.cli.options import Format
 from attnscope.cli.streams import close_quietly
-from attnscope.errors import OutputError
+from attnscope.files import write
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -122,51 +121,3 @@ def _json(answer: Answer) -> str:
     import json
 
     return json.dumps(answer.data(), allow_nan=False)
-
-
-def require_place(path: Path) -> None:
-    """Tell a path that cannot be written before long work is done for it.
-
-    Raises OutputError when its directory is missing or closed to us, or it is one itself.
-    """
-    place = Path(os.path.realpath(path))
-    if place.is_dir():
-        raise OutputError(f"{str(path)!r} cannot be written: is a directory.")
-    if not place.parent.is_dir():
-        raise OutputError(f"{str(path)!r} cannot be written: no such file or directory.")
-    if not os.access(place if place.exists() and not place.is_file() else place.parent, os.W_OK):
-        raise OutputError(f"{str(path)!r} cannot be written: permission denied.")
-
-
-def write(path: Path, content: str) -> None:
-    """A file all or nothing: written beside its place, then moved there.
-
-    What is there and no file (a device, a pipe) is written to, never replaced.
-    """
-    place = Path(os.path.realpath(path))
-    try:
-        if place.exists() and not place.is_file():
-            place.write_text(content, encoding="utf-8")
-        else:
-            _write_whole(place, content)
-    except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise OutputError(f"{str(path)!r} cannot be written: {reason}.") from error
-
-
-def _write_whole(place: Path, content: str) -> None:
-    handle, temporary = tempfile.mkstemp(dir=place.parent, prefix=f".{place.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            stream.write(content)
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, place)
-    finally:
-        if os.path.exists(temporary):
-            os.unlink(temporary)
-
-
-def _umask() -> int:
-    current = os.umask(0)
-    os.umask(current)
-    return current

@@ -87,7 +87,12 @@ def _draw(
         for head, view, layout in zip(heads, views, layouts, strict=True)
     ]
     note = Text(look.say(grid.scale_note(layouts[0])), style=QUIET)
-    lines = [*columns(blocks, width, beside), Text(), *_scale(layouts[0], windows, width, look), note]
+    lines = [
+        *columns(blocks, width, beside),
+        Text(),
+        *_scale(layouts[0], windows, width, look),
+        note,
+    ]
     for view, title in zip(views, named, strict=True):
         if bool(view.future.any()):
             where = title or f"layer {view.layer}, head {view.head}"
@@ -128,7 +133,9 @@ def _rows(
     together = met(windows, (rows, columns), layout.pool, view.origin)
     for row in range(rows):
         line = grid.row_label(tokens, query + row * layout.pool, layout, look)
-        cells = zip(weights[row].tolist(), future[row].tolist(), together[row].tolist(), strict=True)
+        cells = zip(
+            weights[row].tolist(), future[row].tolist(), together[row].tolist(), strict=True
+        )
         for weight, later, read in cells:
             known = read or later or weight != 0
             line.append_text(
