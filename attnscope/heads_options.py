@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TypedDict
 
 
@@ -33,3 +35,56 @@ class HeadsOptions:
     """Tokens to read at once; None means as many as the model has positions for."""
     windowed: bool = True
     """False refuses a text that is longer than what is read at once."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Column:
+    """A number of every head by which heads can be put in order."""
+
+    field: str
+    """Of `HeadFocus`."""
+    meaning: str
+    """In a few words."""
+    first: str
+    """Which heads come first, in words."""
+    lowest: bool = False
+    """True where the smallest comes first."""
+
+
+SORTS: Mapping[str, Column] = MappingProxyType({
+    "entropy": Column(
+        field="entropy", meaning="nats, 0 for one token only", first="most focused first",
+        lowest=True,
+    ),
+    "distance": Column(
+        field="distance", meaning="tokens back, a weighted mean", first="farthest first"
+    ),
+    "sink": Column(field="first_weight", meaning="on the first token", first="largest first"),
+    "previous": Column(
+        field="previous_weight", meaning="on the token before", first="largest first"
+    ),
+    "induction": Column(
+        field="induction", meaning="just after earlier copies", first="largest first"
+    ),
+    "duplicate": Column(field="duplicate", meaning="on earlier copies", first="largest first"),
+    "self": Column(field="self_weight", meaning="on its own position", first="largest first"),
+})  # fmt: skip
+"""What `--sort` takes; all but the first two are shares of a query's weight."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """Which heads come first, and how many are told."""
+
+    sort: str = "entropy"
+    """One of `SORTS`."""
+    reverse: bool = False
+    """The other end first; heads without a number come last either way."""
+    top: int = 10
+    """So many heads, and so many tokens."""
+
+    @property
+    def words(self) -> str:
+        """What comes first, in words."""
+        first = SORTS[self.sort].first
+        return f"{first}, reversed" if self.reverse else first

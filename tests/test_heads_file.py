@@ -34,7 +34,7 @@ NASTY = heads.make_heads(
     layers=(0, 7),
     received=torch.tensor([[nan, inf, 1e-45, 0.1, 0.0], [0.0] * 5]),
     views=(
-        make_view(torch.tensor([[nan, 1.0]]), difference=nan, origin=(3, 2), reason="\x1b[31m\udcff"),
+        make_view(torch.tensor([[nan, 1]]), difference=nan, origin=(3, 2), reason="\x1b[31m\udcff"),
         make_view(torch.rand(2, 2), pool=2, layer=1),
     ),
     notes=("one\ntwo", ""),
@@ -131,7 +131,10 @@ def test_every_truncation_is_refused(tmp_path: Path) -> None:
     assert "damaged" in refused(path)
 
 
-def rewritten(path: Path, made: Heads, change: Callable[[dict[str, Any], dict[str, Any]], None]) -> None:  # fmt: skip
+Change = Callable[[dict[str, Any], dict[str, Any]], None]
+
+
+def rewritten(path: Path, made: Heads, change: Change) -> None:
     """The file with its tensors and words changed by hand."""
     save_heads(made, path)
     with safe_open(path, "pt") as file:
