@@ -26,7 +26,7 @@ from attnscope.load import (
     Progress,
     load,
     tokenize,
-    tokens_from_ids,
+    tokens_of,
 )
 from attnscope.load.factory import names_factory
 from attnscope.load.own import Feeding, OwnModel, load_own, loaded_from
@@ -94,7 +94,8 @@ def heads(
     options = replace(options or HeadsOptions(), **asked)
     loaded = _loaded(model, progress)
     with _somebodys(model, loaded):
-        return heads_of(loaded, _tokens(loaded, prompt), options, progress=progress)
+        tokens = _tokens(loaded, prompt, any_length=True)
+        return heads_of(loaded, tokens, options, progress=progress)
 
 
 def heads_of(
@@ -105,6 +106,8 @@ def heads_of(
     progress: Progress | None = None,
 ) -> Heads:
     """`heads` for a loaded model and a prompt that is tokens already."""
+    info = loaded.info
+    options = (options or HeadsOptions()).resolved(info.name, info.layers, info.heads, len(tokens))
     found = trace_tokens(loaded, tokens, progress=progress)
     layers = tuple(dict.fromkeys(each.layer for each in found.focus))
     return Heads(
@@ -123,10 +126,12 @@ def _somebodys(model: AnyModel, loaded: LoadedModel) -> AbstractContextManager[N
     return nullcontext() if isinstance(model, str | LoadOptions) else as_found(loaded.model)
 
 
-def _tokens(loaded: LoadedModel, prompt: str | Sequence[int] | None) -> Tokens:
-    if prompt is None or isinstance(prompt, str):
-        return tokenize(loaded, loaded.default_prompt if prompt is None else prompt)
-    return tokens_from_ids(loaded, list(prompt))
+def _tokens(
+    loaded: LoadedModel, prompt: str | Sequence[int] | None, *, any_length: bool = False
+) -> Tokens:
+    ids = None if prompt is None or isinstance(prompt, str) else list(prompt)
+    text = prompt if isinstance(prompt, str) else None
+    return tokens_of(loaded, text, ids, any_length=any_length)
 
 
 def trace_tokens(

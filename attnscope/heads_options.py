@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import TypedDict
+
+from attnscope.errors import SelectionError
 
 
 class AskedHeads(TypedDict, total=False):
@@ -35,6 +37,43 @@ class HeadsOptions:
     """Tokens to read at once; None means as many as the model has positions for."""
     windowed: bool = True
     """False refuses a text that is longer than what is read at once."""
+
+    def resolved(self, model: str, layers: int, heads: int, tokens: int) -> HeadsOptions:
+        """The same with layers and heads counted from 0, for a model of so many (0: not known) and
+        a text of so many tokens.
+
+        Raises SelectionError for a layer, head or part of the text that is not there.
+        """
+        missing = f"{model} has no layer", f"{model} has no head"
+        chosen = self.layers
+        if chosen is not None:
+            chosen = tuple(sorted({_counted(one, layers, missing[0]) for one in chosen}))
+        placed = (
+            (_counted(layer, layers, missing[0]), _counted(head, heads, missing[1]))
+            for layer, head in self.views
+        )
+        views = tuple(dict.fromkeys(placed))
+        for layer, head in views:
+            if chosen is not None and layer not in chosen:
+                raise SelectionError(
+                    f"Layer {layer} of head {layer}:{head} is not among the layers asked for.",
+                    "Ask for it too.",
+                )
+        for name, part in (("rows", self.rows), ("keys", self.keys)):
+            if part is not None and not 0 <= part[0] < part[1] <= tokens:
+                raise SelectionError(
+                    f"The {name} {part[0]}:{part[1]} hold no token: the text has {tokens:,}.",
+                    "Count from 0, up to one past the last.",
+                )
+        return replace(self, layers=chosen, views=views)
+
+
+def _counted(number: int, count: int, told: str) -> int:
+    """A place among so many, from 0; where their number is not known, the place as it is given."""
+    if count and not -count <= number < count:
+        hint = f"They are 0 to {count - 1}, or -1 to -{count} from the last."
+        raise SelectionError(f"{told} {number}.", hint)
+    return number + count if number < 0 else number
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

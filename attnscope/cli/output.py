@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from attnscope.cli.heads_options import Tabular
 from attnscope.cli.options import Format
 from attnscope.cli.streams import close_quietly
 from attnscope.files import write
@@ -32,14 +33,16 @@ class Answer:
     """For people."""
     data: Callable[[], Any]
     """For `json.dumps`, with finite numbers only."""
+    table: Callable[[], str] | None = None
+    """As CSV, where there is such a form."""
 
 
-def content(answer: Answer, form: Format, suffix: str, width: int | None) -> str:
+def content(answer: Answer, form: Format | Tabular, suffix: str, width: int | None) -> str:
     """What a file with that ending holds."""
     return _content(answer, form, suffix, width or FILE_WIDTH)
 
 
-def deliver(answer: Answer, form: Format, output: Path | None, width: int | None) -> None:
+def deliver(answer: Answer, form: Format | Tabular, output: Path | None, width: int | None) -> None:
     """Print an answer, or write it to `output`. A reader that goes away is no error.
 
     Raises OutputError when the file cannot be written; nothing half-written is left.
@@ -65,9 +68,9 @@ def print_text(text: str) -> None:
         close_quietly()
 
 
-def _print(answer: Answer, form: Format, width: int | None) -> None:
-    if form is Format.json:
-        print(_json(answer))  # noqa: T201
+def _print(answer: Answer, form: Format | Tabular, width: int | None) -> None:
+    if form is not Format.table and form is not Tabular.table:
+        print(_content(answer, form, "", FILE_WIDTH), end="")  # noqa: T201
         return
     from rich.console import Console
 
@@ -82,8 +85,10 @@ def _print(answer: Answer, form: Format, width: int | None) -> None:
     Printer(width=width, highlight=False, emoji=False, markup=False).print(answer.page())
 
 
-def _content(answer: Answer, form: Format, suffix: str, width: int) -> str:
-    if form is Format.json or suffix == ".json":
+def _content(answer: Answer, form: Format | Tabular, suffix: str, width: int) -> str:
+    if answer.table and (form is Tabular.csv or (form is Tabular.table and suffix == ".csv")):
+        return answer.table()
+    if form in {Format.json, Tabular.json} or suffix == ".json":
         return _json(answer) + "\n"
     from attnscope.text import escape
 

@@ -43,7 +43,8 @@ def leaking() -> Report:
 def heads() -> Heads:
     """Two layers of two heads over two windows of three tokens."""
     words = ("The", "cat", "sat", "the", "cat", "ran")
-    weights = torch.block_diag(*[torch.tensor([[1.0, 0, 0], [0.8, 0.2, 0], [0.5, 0.2, 0.3]])] * 2)
+    window = torch.tensor([[1.0, 0, 0], [0.8, 0.2, 0], [0.5, 0.2, 0.3]])
+    weights = torch.kron(torch.eye(2), window)
     return Heads(
         model=ModelInfo(
             name="demo", architecture="LlamaForCausalLM", parameters=1_312_000, layers=2, heads=2,

@@ -48,17 +48,17 @@ def token_shares(heads: Heads) -> tuple[TokenShare, ...]:
     total = float(weight.sum())
     if not total > 0:
         return ()
-    starts = {first for first, _ in heads.windows}
+    firsts = {first for first, _ in heads.windows}
     groups: dict[str | None, list[int]] = {}
     for place, text in enumerate(heads.tokens.texts):
-        groups.setdefault(None if place in starts else text, []).append(place)
+        groups.setdefault(None if place in firsts else text, []).append(place)
     shares = []
-    for text, places in groups.items():
+    for token, places in groups.items():
         received = float(weight[places].sum())
         shares.append(
             TokenShare(
-                text=text,
-                label=_first(heads) if text is None else heads.tokens.labels[places[0]],
+                text=token,
+                label=_first(heads) if token is None else heads.tokens.labels[places[0]],
                 count=len(places),
                 share=received / total,
                 each=received / len(places),
