@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-import typer
+from typing import TYPE_CHECKING, Any
 
 from attnscope.cli import heads_options, options
 from attnscope.cli.heads_options import Part, Sort, parse_layers, parse_pairs, parse_part, placed
@@ -21,14 +20,8 @@ from attnscope.files import require_place
 if TYPE_CHECKING:
     from attnscope.records import Heads
 
-SHOWING = {
-    "layers", "head", "rows", "keys", "sort", "reverse", "top", "saved", "form", "output", "width",
-}  # fmt: skip
-"""Parameters that say how something is shown, saved or not."""
-
 
 def heads(  # noqa: PLR0913, PLR0917 (a command's parameters are its options)
-    context: typer.Context,
     prompt: options.Prompt = None,
     file: options.File = None,
     ids: options.Ids = None,
@@ -43,10 +36,10 @@ def heads(  # noqa: PLR0913, PLR0917 (a command's parameters are its options)
     sort: heads_options.SortOption = None,
     reverse: heads_options.Reverse = False,
     top: heads_options.Top = None,
-    model: options.Model = "fable",
-    device: options.Device = "auto",
-    dtype: options.DtypeOption = options.Dtype.auto,
-    backend: options.BackendOption = options.Backend.auto,
+    model: heads_options.Model = None,
+    device: options.AskedDevice = None,
+    dtype: options.AskedDtype = None,
+    backend: heads_options.AskedBackend = None,
     revision: options.Revision = None,
     device_map: options.DeviceMap = None,
     allow_pickle: options.AllowPickle = False,
@@ -57,14 +50,18 @@ def heads(  # noqa: PLR0913, PLR0917 (a command's parameters are its options)
     width: options.Width = None,
 ) -> None:
     """Show where every head looks, over a text of any length: statistics, roles, heatmaps."""
-    chosen = loading(locals())
+    chosen = {
+        name: value for name, value in loading(locals()).items() if value not in {None, False}
+    }
     picked, pairs = parse_layers(layers), parse_pairs(head)
     parts = (parse_part(rows, "--rows"), parse_part(keys, "--keys"))
     for path in (output, save):
         if path is not None:
             require_place(path)
     if saved is not None:
-        _require_alone(context)
+        beside = {"PROMPT": prompt, "--file": file, "--ids": ids, "--chat": chat,
+                  "--window": window, "--no-window": no_window, "--save": save}  # fmt: skip
+        _require_alone({**beside, **{_option(name): value for name, value in chosen.items()}})
         found = _look_again(saved, picked, pairs, parts)
         deliver(_answer(found, sort, top, reverse=reverse), form, output, width)
         return
@@ -90,11 +87,11 @@ def heads(  # noqa: PLR0913, PLR0917 (a command's parameters are its options)
             placed(part, len(tokens), option)
             for part, option in zip(parts, ("--rows", "--keys"), strict=True)
         )
-        asked = HeadsOptions(
+        wanted = HeadsOptions(
             layers=picked, views=pairs, rows=across, keys=along, window=window,
             windowed=not no_window,
         )  # fmt: skip
-        found = heads_of(loaded, tokens, asked, progress=tell)
+        found = heads_of(loaded, tokens, wanted, progress=tell)
     try:
         if save is not None:
             _save(found, save)
@@ -102,15 +99,16 @@ def heads(  # noqa: PLR0913, PLR0917 (a command's parameters are its options)
         deliver(_answer(found, sort, top, reverse=reverse), form, output, width)
 
 
-def _require_alone(context: typer.Context) -> None:
-    """Raises PromptError for a prompt, model or way of loading beside --from."""
-    for parameter in context.command.params:
-        name = parameter.name or ""
-        source = context.get_parameter_source(name)
-        if name not in SHOWING and source is not None and source.name == "COMMANDLINE":
-            option = max(parameter.opts, key=len) if parameter.param_type_name == "option" else ""
+def _option(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
+def _require_alone(given: Mapping[str, Any]) -> None:
+    """Raises PromptError for a prompt, a model or a way of loading beside --from."""
+    for name, value in given.items():
+        if value is not None and value is not False:
             raise PromptError(
-                f"--from and {option or name.upper()} exclude each other.",
+                f"--from and {name} exclude each other.",
                 "A saved file is shown as it is, without a model.",
             )
 

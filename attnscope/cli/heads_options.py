@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from attnscope.cli.options import LOOK_PANEL, OUTPUT_PANEL, PROMPT_PANEL
+from attnscope.cli.options import LOADING_PANEL, LOOK_PANEL, OUTPUT_PANEL, PROMPT_PANEL, Backend
 from attnscope.errors import SelectionError
 
 _PAIR = r"(-?[0-9]{1,4}):(-?[0-9]{1,4})|[lL]([0-9]{1,4})\.[hH]([0-9]{1,4})"
@@ -120,6 +120,21 @@ From = Annotated[
         rich_help_panel=PROMPT_PANEL,
     ),
 ]
+Model = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        "-m",
+        help="Bundled name (fable, textbook), local directory or Hugging Face hub id; by default"
+        " fable.",
+        rich_help_panel=LOADING_PANEL,
+    ),
+]
+AskedBackend = Annotated[
+    Backend | None,
+    typer.Option("--backend", help="auto: as transformers chooses.", rich_help_panel=LOADING_PANEL),
+]
+"""Like `options.AskedDevice`: None is what nobody said."""
 FormatOption = Annotated[
     Tabular, typer.Option("--format", help="What to print.", rich_help_panel=OUTPUT_PANEL)
 ]
