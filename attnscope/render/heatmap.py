@@ -87,12 +87,8 @@ def _draw(
         for head, view, layout in zip(heads, views, layouts, strict=True)
     ]
     note = Text(look.say(grid.scale_note(layouts[0])), style=QUIET)
-    lines = [
-        *columns(blocks, width, beside),
-        Text(),
-        *_scale(layouts[0], windows, width, look),
-        note,
-    ]
+    scale = _scale(layouts[0], _blank(views, windows), width, look)
+    lines = [*columns(blocks, width, beside), Text(), *scale, note]
     for view, title in zip(views, named, strict=True):
         if bool(view.future.any()):
             where = title or f"layer {view.layer}, head {view.head}"
@@ -206,10 +202,18 @@ def _loud(weight: float, width: int) -> str:
     return ("!" + _number(weight, width - 1).strip()).rjust(width)
 
 
-def _scale(layout: grid.Layout, windows: Windows, width: int, look: Look) -> list[Text]:
+def _blank(views: Sequence[HeadView], windows: Windows) -> bool:
+    """True where some cell's tokens were never read at once."""
+    return not all(
+        bool(met(windows, tuple(view.weights.shape), view.pool, view.origin).all())
+        for view in views
+    )
+
+
+def _scale(layout: grid.Layout, blank: bool, width: int, look: Look) -> list[Text]:
     """The legend of the shades, each drawn as the map draws it."""
     entries = [Text(f"{look.glyphs.zero} exactly 0", style=QUIET)]
-    if windows:
+    if blank:
         entries.append(Text("blank: never read at once", style=QUIET))
     if not look.colour and layout.cell >= PERCENT:  # the numbers speak, the shades do not show
         percent = [] if layout.cell == DECIMALS else [Text("in percent")]

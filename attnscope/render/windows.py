@@ -13,7 +13,7 @@ Windows = tuple[tuple[int, int], ...]
 
 
 def met(
-    windows: Windows, shape: tuple[int, int], pool: int, origin: tuple[int, int]
+    windows: Windows, shape: tuple[int, ...], pool: int, origin: tuple[int, int]
 ) -> Bool[Tensor, "row column"]:
     """True for cells of `pool` x `pool` tokens, from `origin` on, in which any query and any key
     were read at once; without windows everything was.

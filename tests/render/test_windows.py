@@ -75,6 +75,8 @@ def test_cells_that_no_window_holds_stay_blank() -> None:
     whole = examples.printed(heatmaps((view,), tokens, windows=((0, 4),)), 80)
     assert "blank" not in whole
     assert whole == examples.printed(heatmap(view, tokens), 80)
+    part = examples.make_view(weights[:2, :2])
+    assert "blank" not in examples.printed(heatmaps((part,), tokens, windows=((0, 2), (2, 4))), 80)
 
 
 def test_weight_where_none_can_be_is_not_hidden() -> None:
