@@ -20,7 +20,7 @@ from attnscope.load import (
     Progress,
     load,
     tokenize,
-    tokens_from_ids,
+    tokens_of,
 )
 from attnscope.load.factory import names_factory
 from attnscope.load.own import Feeding, OwnModel, load_own, loaded_from
@@ -89,7 +89,8 @@ def heads(
     with together(model.tp_plan if isinstance(model, LoadOptions) else None):
         loaded = _loaded(model, progress)
         with _somebodys(model, loaded):
-            return heads_of(loaded, _tokens(loaded, prompt), options, progress=progress)
+            tokens = _tokens(loaded, prompt, any_length=True)
+            return heads_of(loaded, tokens, options, progress=progress)
 
 
 def _somebodys(model: AnyModel, loaded: LoadedModel) -> AbstractContextManager[None]:
@@ -97,10 +98,12 @@ def _somebodys(model: AnyModel, loaded: LoadedModel) -> AbstractContextManager[N
     return nullcontext() if isinstance(model, str | LoadOptions) else as_found(loaded.model)
 
 
-def _tokens(loaded: LoadedModel, prompt: str | Sequence[int] | None) -> Tokens:
-    if prompt is None or isinstance(prompt, str):
-        return tokenize(loaded, loaded.default_prompt if prompt is None else prompt)
-    return tokens_from_ids(loaded, list(prompt))
+def _tokens(
+    loaded: LoadedModel, prompt: str | Sequence[int] | None, *, any_length: bool = False
+) -> Tokens:
+    ids = None if prompt is None or isinstance(prompt, str) else list(prompt)
+    text = prompt if isinstance(prompt, str) else None
+    return tokens_of(loaded, text, ids, any_length=any_length)
 
 
 def trace_tokens(

@@ -60,23 +60,20 @@ def heads_of(
     Raises AttnscopeError (PromptError, SelectionError, CaptureError).
     """
     options = options or HeadsOptions()
-    require_heads(loaded, options)
-    return of_all_ranks(loaded, options, lambda asked: _own_heads(loaded, tokens, asked, progress))
-
-
-def _own_heads(
-    loaded: LoadedModel, tokens: Tokens, options: HeadsOptions, progress: Progress | None
-) -> Heads:
-    """Of the heads that this process holds."""
     read, windows = in_windows(tokens, _window(loaded, len(tokens), options))
-    tally = HeadsTally(loaded.info, read, windows, options)
-    clock = _Clock(loaded.info.layers, len(read), progress)
-    for start, stop in windows:
-        tally.begin((start, stop))
-        clock.begin(start, stop)
-        run_once(loaded, read.ids[start:stop], tally.add, tally.miss, clock.tell)
-    found = tally.result(clock.seconds)
-    return replace(found, notes=(loaded.remark,) if loaded.remark else ())
+    info = loaded.info
+    options = options.resolved(info.name, info.layers, info.heads, len(read))
+
+    def measure(asked: HeadsOptions) -> Heads:
+        tally = HeadsTally(info, read, windows, asked)
+        clock = _Clock(info.layers, len(read), progress)
+        for start, stop in windows:
+            tally.begin((start, stop))
+            clock.begin(start, stop)
+            run_once(loaded, read.ids[start:stop], tally.add, tally.miss, clock.tell)
+        return replace(tally.result(clock.seconds), notes=(loaded.remark,) if loaded.remark else ())
+
+    return of_all_ranks(loaded, options, measure)
 
 
 def _window(loaded: LoadedModel, tokens: int, options: HeadsOptions) -> int | None:
@@ -129,17 +126,6 @@ def _duration(seconds: float) -> str:
     if seconds < 60:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
-
-
-def require_heads(loaded: LoadedModel, options: HeadsOptions) -> None:
-    """Tell wrong layers and heads before a large model runs, where their number is known.
-
-    Raises SelectionError.
-    """
-    require_places(
-        loaded, "layer", (*(options.layers or ()), *(layer for layer, _ in options.views))
-    )
-    require_places(loaded, "head", tuple(head for _, head in options.views))
 
 
 def require_places(loaded: LoadedModel, name: str, asked: tuple[int, ...]) -> None:

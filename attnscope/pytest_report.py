@@ -95,7 +95,7 @@ class ReportFile:
         return [packed(named(report, test)) for report in reports]
 
     def _write(self, texts: list[str]) -> None:
-        from attnscope.cli.output import write
+        from attnscope.files import write
         from attnscope.transport import unpacked
 
         write(self.path, written([unpacked(text) for text in texts], self.path.suffix.lower()))
@@ -159,7 +159,7 @@ def require_file(path: Path, name: str) -> None:
         raise pytest.UsageError(
             f"--attnscope-report: {name!r} does not end in {endings} or {FORMS[-1]}."
         )
-    from attnscope.cli.output import require_place
+    from attnscope.files import require_place
 
     try:
         require_place(path)

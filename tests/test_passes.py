@@ -114,9 +114,9 @@ def test_only_the_layers_that_are_asked_for(fable: LoadedModel) -> None:
     assert not found.unchecked
     with pytest.raises(SelectionError, match="has no layer 4"):
         heads_of(fable, some(fable, 20), HeadsOptions(layers=(4,)))
-    with pytest.raises(SelectionError, match="no layer 2 head 1 to show"):
+    with pytest.raises(SelectionError, match="2:1 is not among the layers asked for"):
         heads_of(fable, some(fable, 20), HeadsOptions(layers=(0,), views=((2, 1),)))
-    with pytest.raises(SelectionError, match="There are no rows 30 to 40"):
+    with pytest.raises(SelectionError, match="rows 30:40 hold no token"):
         heads_of(fable, some(fable, 20), HeadsOptions(views=((0, 0),), rows=(30, 40)))
 
 

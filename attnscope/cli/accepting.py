@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from attnscope.baseline_file import Baseline, baseline_of, read, text
-from attnscope.cli.output import require_place, write
 from attnscope.cli.streams import say
 from attnscope.errors import SelectionError
+from attnscope.files import require_place, write
 
 if TYPE_CHECKING:
     from attnscope.records.census import Census

@@ -14,6 +14,7 @@ from attnscope.cli.census import census
 from attnscope.cli.checks import checks, explain
 from attnscope.cli.compare import compare
 from attnscope.cli.generate import generate
+from attnscope.cli.heads import heads
 from attnscope.cli.mask import mask
 from attnscope.cli.trace import trace
 from attnscope.cli.verify_mask import verify_mask
@@ -29,6 +30,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command()(trace)
+app.command()(heads)
 app.command()(verify_mask)
 app.command()(mask)
 app.command()(compare)

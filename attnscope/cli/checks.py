@@ -7,7 +7,8 @@ from typing import Annotated
 import typer
 
 from attnscope.cli import options
-from attnscope.cli.output import Answer, deliver, require_place
+from attnscope.cli.output import Answer, deliver
+from attnscope.files import require_place
 
 
 def checks(

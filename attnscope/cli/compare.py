@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 from attnscope.cli import lesson_options, options
 from attnscope.cli.loading import loading
-from attnscope.cli.output import Answer, deliver, require_place
+from attnscope.cli.output import Answer, deliver
 from attnscope.cli.progress import working
 from attnscope.cli.prompt import parse_ids, read_argument, read_prompt
+from attnscope.files import require_place
 
 if TYPE_CHECKING:
     from attnscope.records import Comparison

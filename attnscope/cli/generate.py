@@ -10,10 +10,11 @@ from attnscope.cli import lesson_options, options
 from attnscope.cli.lists import require_one
 from attnscope.cli.loading import loading
 from attnscope.cli.options import Format
-from attnscope.cli.output import Answer, deliver, require_place
+from attnscope.cli.output import Answer, deliver
 from attnscope.cli.progress import working
 from attnscope.cli.prompt import parse_ids, read_argument, read_prompt
 from attnscope.errors import PromptError
+from attnscope.files import require_place
 
 if TYPE_CHECKING:
     from attnscope.load import LoadedModel

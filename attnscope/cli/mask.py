@@ -11,10 +11,11 @@ from attnscope.cli import lesson_options, options
 from attnscope.cli.lesson_options import MaskForm
 from attnscope.cli.lists import require_one
 from attnscope.cli.loading import loading
-from attnscope.cli.output import Answer, deliver, require_place
+from attnscope.cli.output import Answer, deliver
 from attnscope.cli.progress import working
 from attnscope.cli.prompt import parse_ids, parse_pad, read_argument, read_prompt
 from attnscope.errors import PromptError, SelectionError
+from attnscope.files import require_place
 
 if TYPE_CHECKING:
     from attnscope.records import MaskTables

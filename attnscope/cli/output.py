@@ -7,16 +7,16 @@ import io
 import os
 import re
 import sys
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from attnscope import ranks
+from attnscope.cli.heads_options import Tabular
 from attnscope.cli.options import Format
 from attnscope.cli.streams import close_quietly
-from attnscope.errors import OutputError
+from attnscope.files import write
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -34,14 +34,16 @@ class Answer:
     """For people."""
     data: Callable[[], Any]
     """For `json.dumps`, with finite numbers only."""
+    table: Callable[[], str] | None = None
+    """As CSV, where there is such a form."""
 
 
-def content(answer: Answer, form: Format, suffix: str, width: int | None) -> str:
+def content(answer: Answer, form: Format | Tabular, suffix: str, width: int | None) -> str:
     """What a file with that ending holds."""
     return _content(answer, form, suffix, width or FILE_WIDTH)
 
 
-def deliver(answer: Answer, form: Format, output: Path | None, width: int | None) -> None:
+def deliver(answer: Answer, form: Format | Tabular, output: Path | None, width: int | None) -> None:
     """Print an answer, or write it to `output`. A reader that goes away is no error.
 
     Of several processes that share a model, one does.
@@ -71,9 +73,9 @@ def print_text(text: str) -> None:
         close_quietly()
 
 
-def _print(answer: Answer, form: Format, width: int | None) -> None:
-    if form is Format.json:
-        print(_json(answer))  # noqa: T201
+def _print(answer: Answer, form: Format | Tabular, width: int | None) -> None:
+    if form is not Format.table and form is not Tabular.table:
+        print(_content(answer, form, "", FILE_WIDTH), end="")  # noqa: T201
         return
     from rich.console import Console
 
@@ -88,8 +90,10 @@ def _print(answer: Answer, form: Format, width: int | None) -> None:
     Printer(width=width, highlight=False, emoji=False, markup=False).print(answer.page())
 
 
-def _content(answer: Answer, form: Format, suffix: str, width: int) -> str:
-    if form is Format.json or suffix == ".json":
+def _content(answer: Answer, form: Format | Tabular, suffix: str, width: int) -> str:
+    if answer.table and (form is Tabular.csv or (form is Tabular.table and suffix == ".csv")):
+        return answer.table()
+    if form in {Format.json, Tabular.json} or suffix == ".json":
         return _json(answer) + "\n"
     from attnscope.text import escape
 
@@ -127,51 +131,3 @@ def _json(answer: Answer) -> str:
     import json
 
     return json.dumps(answer.data(), allow_nan=False)
-
-
-def require_place(path: Path) -> None:
-    """Tell a path that cannot be written before long work is done for it.
-
-    Raises OutputError when its directory is missing or closed to us, or it is one itself.
-    """
-    place = Path(os.path.realpath(path))
-    if place.is_dir():
-        raise OutputError(f"{str(path)!r} cannot be written: is a directory.")
-    if not place.parent.is_dir():
-        raise OutputError(f"{str(path)!r} cannot be written: no such file or directory.")
-    if not os.access(place if place.exists() and not place.is_file() else place.parent, os.W_OK):
-        raise OutputError(f"{str(path)!r} cannot be written: permission denied.")
-
-
-def write(path: Path, content: str) -> None:
-    """A file all or nothing: written beside its place, then moved there.
-
-    What is there and no file (a device, a pipe) is written to, never replaced.
-    """
-    place = Path(os.path.realpath(path))
-    try:
-        if place.exists() and not place.is_file():
-            place.write_text(content, encoding="utf-8")
-        else:
-            _write_whole(place, content)
-    except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise OutputError(f"{str(path)!r} cannot be written: {reason}.") from error
-
-
-def _write_whole(place: Path, content: str) -> None:
-    handle, temporary = tempfile.mkstemp(dir=place.parent, prefix=f".{place.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            stream.write(content)
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, place)
-    finally:
-        if os.path.exists(temporary):
-            os.unlink(temporary)
-
-
-def _umask() -> int:
-    current = os.umask(0)
-    os.umask(current)
-    return current

@@ -18,9 +18,10 @@ import typer
 
 from attnscope.cli import options
 from attnscope.cli.exit import ERROR, Verdict
-from attnscope.cli.output import Answer, content, deliver, print_text, require_place, write
+from attnscope.cli.output import Answer, content, deliver, print_text
 from attnscope.cli.streams import say
 from attnscope.errors import AttnscopeError, OutputError, SelectionError
+from attnscope.files import require_place, write
 
 if TYPE_CHECKING:
     from attnscope.render.reports import Entry

@@ -11,11 +11,12 @@ from attnscope.cli.accepting import acceptance
 from attnscope.cli.exit import Verdict
 from attnscope.cli.judging import judge
 from attnscope.cli.lists import require_length
-from attnscope.cli.output import Answer, write
+from attnscope.cli.output import Answer
 from attnscope.cli.prompt import read_prompt
 from attnscope.cli.streams import say
 from attnscope.cli.targets import project_here, settings, targets
 from attnscope.errors import PromptError
+from attnscope.files import write
 
 if TYPE_CHECKING:
     from attnscope.report import Report

@@ -26,7 +26,8 @@ def piece_texts(tokenizer: Any, ids: Sequence[int]) -> tuple[str, ...]:
     """
     if tokenizer is None:
         return tuple(str(one) for one in ids)
-    return tuple(_piece_text(tokenizer, one) for one in ids)
+    texts = {one: _piece_text(tokenizer, one) for one in dict.fromkeys(ids)}
+    return tuple(texts[one] for one in ids)
 
 
 def _piece_text(tokenizer: Any, one: int) -> str:

@@ -26,14 +26,17 @@ class _Encoded:
     special: list[bool]
 
 
-def tokenize(loaded: LoadedModel, prompt: str, *, chat: bool = False) -> Tokens:
+def tokenize(
+    loaded: LoadedModel, prompt: str, *, chat: bool = False, any_length: bool = False
+) -> Tokens:
     """The prompt as the model reads it, with the special tokens that its tokenizer adds.
 
     With `chat`, the prompt is one user message in the model's chat template, followed by what
     starts an answer; everything around the message counts as special.
 
     Raises `PromptError` when there is no tokenizer or no chat template, when no token comes out,
-    when a small vocabulary does not know a word, and when the prompt is longer than the model.
+    when a small vocabulary does not know a word, and, unless `any_length`, when the prompt is
+    longer than the model.
     """
     tokenizer: Any = loaded.tokenizer
     if tokenizer is None:
@@ -49,30 +52,36 @@ def tokenize(loaded: LoadedModel, prompt: str, *, chat: bool = False) -> Tokens:
             encoded = _mark_template(tokenizer, encoded, rendered, prompt)
         else:
             encoded = _encode(tokenizer, name, prompt, add_special=True)
-    return _tokens(loaded, encoded.ids, encoded.special)
+    return _tokens(loaded, encoded.ids, encoded.special, any_length=any_length)
 
 
 def tokens_of(
-    loaded: LoadedModel, text: str | None, ids: Sequence[int] | None, *, chat: bool = False
+    loaded: LoadedModel,
+    text: str | None,
+    ids: Sequence[int] | None,
+    *,
+    chat: bool = False,
+    any_length: bool = False,
 ) -> Tokens:
     """Ids where they are given, else a text, else the prompt that suits the model.
 
     Raises `PromptError` as `tokenize` and `tokens_from_ids` do.
     """
     if ids is not None:
-        return tokens_from_ids(loaded, ids)
-    return tokenize(loaded, loaded.default_prompt if text is None else text, chat=chat)
+        return tokens_from_ids(loaded, ids, any_length=any_length)
+    words = loaded.default_prompt if text is None else text
+    return tokenize(loaded, words, chat=chat, any_length=any_length)
 
 
-def tokens_from_ids(loaded: LoadedModel, ids: Sequence[int]) -> Tokens:
+def tokens_from_ids(loaded: LoadedModel, ids: Sequence[int], *, any_length: bool = False) -> Tokens:
     """Tokens from vocabulary indices, none added; without a tokenizer their texts are the ids.
 
-    Raises `PromptError` when there are none, when one is out of the vocabulary, and when there are
-    more than the model has positions for.
+    Raises `PromptError` when there are none, when one is out of the vocabulary, and, unless
+    `any_length`, when there are more than the model has positions for.
     """
     tokenizer: Any = loaded.tokenizer
     known = set() if tokenizer is None else set(tokenizer.all_special_ids)
-    return _tokens(loaded, list(ids), [one in known for one in ids])
+    return _tokens(loaded, list(ids), [one in known for one in ids], any_length=any_length)
 
 
 def any_tokens(loaded: LoadedModel, count: int) -> Tokens:
@@ -107,8 +116,10 @@ def padded(loaded: LoadedModel, tokens: Tokens, left: int, right: int) -> Tokens
     )
 
 
-def _tokens(loaded: LoadedModel, ids: list[int], special: list[bool]) -> Tokens:
-    _require_length(loaded, len(ids))
+def _tokens(
+    loaded: LoadedModel, ids: list[int], special: list[bool], *, any_length: bool
+) -> Tokens:
+    _require_length(loaded, len(ids), any_length=any_length)
     size = vocabulary_size(loaded.model)
     outside = next((one for one in ids if not 0 <= one < size), None)
     if outside is not None:
@@ -118,18 +129,19 @@ def _tokens(loaded: LoadedModel, ids: list[int], special: list[bool]) -> Tokens:
         )
     with quiet(bars=False):
         texts = piece_texts(loaded.tokenizer, ids)
+    labels = {text: label(text) for text in dict.fromkeys(texts)}
     return Tokens(
         ids=tuple(ids),
         texts=texts,
-        labels=tuple(label(text) for text in texts),
+        labels=tuple(labels[text] for text in texts),
         special=tuple(special),
     )
 
 
-def _require_length(loaded: LoadedModel, length: int) -> None:
+def _require_length(loaded: LoadedModel, length: int, *, any_length: bool = False) -> None:
     if length == 0:
         raise PromptError("The prompt is empty: it holds no token.", "Give at least one word.")
-    limit = longest_prompt(loaded.model)
+    limit = None if any_length else longest_prompt(loaded.model)
     if limit is not None and length > limit:
         raise PromptError(
             f"The prompt has {length} tokens, and {loaded.info.name} has positions for {limit}.",

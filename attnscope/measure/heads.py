@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from attnscope.errors import SelectionError
-from attnscope.heads_options import HeadsOptions
+from attnscope.heads_options import HeadsOptions, placed
 from attnscope.measure.call_focus import CallFocus
 from attnscope.measure.stream_focus import focus_of
 from attnscope.measure.zoom import Zoom
@@ -19,20 +19,16 @@ Windows = tuple[tuple[int, int], ...]
 
 
 class HeadsTally:
-    """Measures the calls of one window after the other."""
+    """Measures the calls of one window after the other; `options` count layers and heads from 0."""
 
     def __init__(
         self, model: ModelInfo, tokens: Tokens, windows: Windows, options: HeadsOptions
     ) -> None:
         self._model, self._tokens, self._windows = model, tokens, windows
         self._ids = torch.tensor(tokens.ids)
-        self._wanted = _counted_from_first(options.layers, model.layers)
-        self._asked = tuple(
-            (_from_first(layer, model.layers), _from_first(head, model.heads))
-            for layer, head in options.views
-        )
-        self._rows = _stretch(options.rows, len(tokens), "rows")
-        self._keys = _stretch(options.keys, len(tokens), "keys")
+        self._wanted, self._asked = options.layers, options.views
+        self._rows = placed(options.rows, len(tokens), "rows")
+        self._keys = placed(options.keys, len(tokens), "keys")
         self._window = windows[0]
         self._calls: Counter[int] = Counter()
         self._focus: dict[tuple[int, int], CallFocus] = {}
@@ -124,31 +120,9 @@ class HeadsTally:
 
     def _silent(self, focus: tuple[HeadFocus, ...]) -> list[str]:
         """Layers of which no attention was seen, in a model of which some was."""
-        asked = set(range(self._model.layers)) if self._wanted is None else self._wanted
+        asked = set(range(self._model.layers) if self._wanted is None else self._wanted)
         silent = sorted(asked - {head.layer for head in focus})
         if not focus or not silent:
             return []
         name = "layer" if len(silent) == 1 else "layers"
         return [f"{name} {ranges(silent)}: no attention was seen there"]
-
-
-def _from_first(place: int, count: int) -> int:
-    return place + count if place < 0 else place
-
-
-def _counted_from_first(places: tuple[int, ...] | None, count: int) -> set[int] | None:
-    return None if places is None else {_from_first(place, count) for place in places}
-
-
-def _stretch(asked: tuple[int, int] | None, size: int, name: str) -> tuple[int, int]:
-    """A part of the text as (first, past the last). Raises SelectionError when it is empty."""
-    if asked is None:
-        return 0, size
-    first, past = (_from_first(place, size) for place in asked)
-    first, past = max(first, 0), min(past, size)
-    if first >= past:
-        raise SelectionError(
-            f"There are no {name} {asked[0]} to {asked[1]}.",
-            f"The text has positions 0 to {size - 1}; the second number is one past the last.",
-        )
-    return first, past

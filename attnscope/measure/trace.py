@@ -107,6 +107,7 @@ def head_view(call: AttentionCall, focus: HeadFocus, reason: str) -> HeadView:
         weights=torch.cat([weights for weights, _ in grids]),
         future=torch.cat([future for _, future in grids]),
         pool=pool,
+        origin=(max(call.offset, 0), 0),
     )
 
 

@@ -1,9 +1,11 @@
-"""A small report and a check for the widgets' own demos."""
+"""A small report, heads and a check for the widgets' own demos."""
 
 from __future__ import annotations
 
+import torch
+
 from attnscope.checks.base import Check
-from attnscope.records import ModelInfo
+from attnscope.records import HeadFocus, Heads, HeadView, ModelInfo, Tokens
 from attnscope.report import CheckResult, Finding, Outcome, PlantedLeak, Proven, Report
 
 
@@ -35,6 +37,41 @@ def leaking() -> Report:
             planted=(PlantedLeak(name="a cell", backend="sdpa", caught_by=(), located=False),),
             smallest_weight=None,
         ),
+    )  # fmt: skip
+
+
+def heads() -> Heads:
+    """Two layers of two heads over two windows of three tokens."""
+    words = ("The", "cat", "sat", "the", "cat", "ran")
+    window = torch.tensor([[1.0, 0, 0], [0.8, 0.2, 0], [0.5, 0.2, 0.3]])
+    weights = torch.kron(torch.eye(2), window)
+    return Heads(
+        model=ModelInfo(
+            name="demo", architecture="LlamaForCausalLM", parameters=1_312_000, layers=2, heads=2,
+            kv_heads=2, device="cpu", dtype="float32", backend="sdpa",
+        ),
+        tokens=Tokens(ids=tuple(range(6)), texts=words, labels=words, special=(False,) * 6),
+        windows=((0, 3), (3, 6)),
+        focus=tuple(
+            HeadFocus(
+                layer=index // 2, head=index % 2, kv_head=index % 2, entropy=1 / (index + 1),
+                distance=index + 0.5, strongest_key=index, self_weight=0.2, previous_weight=0.3,
+                first_weight=0.1 * index, local_weight=None, broad=0.5, induction=None,
+                duplicate=None, future_weight=0.0, role="mixed", role_score=0.3,
+                verified=index != 2,
+                difference=0.0, rounding=0.1, noticed=9, noticeable=9, compared=6,
+            )
+            for index in range(4)
+        ),
+        layers=(0, 1),
+        received=torch.tensor([[2.3, 0.4, 0.3] * 2, [2.0, 0.5, 0.5] * 2]),
+        views=(
+            HeadView(
+                layer=1, head=0, reason="as asked", verified=True, difference=0.0,
+                weights=weights.double(), future=weights > 1, pool=1,
+            ),
+        ),
+        seconds=0.2,
     )  # fmt: skip
 
 

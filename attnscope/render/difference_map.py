@@ -45,7 +45,7 @@ def _draw(
     cells = cells / grid.tiles(queries, layout.factor).sum(dim=(2, 3))
     lines = [Text(look.say(title), style=STRONG), grid.ruler(layout, cells.shape[1])]
     if layout.cell == DECIMALS:
-        lines.append(grid.names(tokens, layout, look))
+        lines.append(grid.names(tokens.labels, layout, look))
     for row, values in enumerate(cells.tolist()):
         line = grid.row_label(tokens, row * layout.pool, layout, look)
         for value in values:

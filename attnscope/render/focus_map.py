@@ -21,8 +21,12 @@ from attnscope.render.palette import (
     counted,
 )
 
-FULL, COMPACT = 5, 3
-"""Terminal cells of a head: letter, two digits, flag and gap, or letter, bar (flag) and gap."""
+FULL, COMPACT, DENSE = 5, 3, 1
+"""Terminal cells of a head: letter, two digits, flag and gap; letter, bar (flag) and gap; or the
+letter (flag) alone, eight of them together.
+"""
+TALLEST = 100
+"""Lines of the tallest map that still shows scores."""
 
 
 def focus_map(focus: Sequence[HeadFocus]) -> RenderableType:
@@ -36,6 +40,8 @@ def _draw(focus: Sequence[HeadFocus], width: int, look: Look) -> RenderableType:
     heads = max((each.head for each in focus), default=-1) + 1
     labels = max(len(f"layer {max(layers, default=0)}"), len("head")) + 2
     cell, block = _blocks(heads, width - labels)
+    if len(layers) * ceil(heads / max(block, 1)) > TALLEST and heads > block:
+        cell, block = DENSE, max((width - labels) // 9 * 8, 8)
     parts: list[Text] = []
     for first in range(0, heads, block):
         here = range(first, min(first + block, heads))
@@ -44,6 +50,8 @@ def _draw(focus: Sequence[HeadFocus], width: int, look: Look) -> RenderableType:
             line = Text(f"layer {layer}".ljust(labels), style=QUIET)
             for head in here:
                 line.append_text(_cell(by_place.get((layer, head)), cell, look))
+                line.append(" " * (cell == DENSE and head % 8 == 7))
+            line.rstrip()
             parts.append(line)
         parts.append(Text())
     return Group(*parts, *_legend(focus, cell, look))
@@ -63,9 +71,9 @@ def _blocks(heads: int, room: int) -> tuple[int, int]:
 
 def _heading(heads: range, labels: int, cell: int) -> Text:
     line = "head".ljust(labels)
-    step = 1 if len(str(heads[-1])) < cell else 4
+    step = 8 if cell == DENSE else 1 if len(str(heads[-1])) < cell else 4
     for head in heads[::step]:
-        line += str(head).ljust(cell * step)
+        line += str(head).ljust(cell * step + (cell == DENSE))
     return Text(line.rstrip(), style=QUIET)
 
 
@@ -74,7 +82,9 @@ def _cell(each: HeadFocus | None, width: int, look: Look) -> Text:
         return Text(" " * width)
     letter, colour, _ = ROLES[each.role]
     flag = _flag(each)
-    if width == FULL:
+    if width == DENSE:
+        words = flag.strip() or letter
+    elif width == FULL:
         words = letter + _digits(each.role_score) + flag
     else:
         words = letter + (flag.strip() or _bar(each.role_score, look))
@@ -121,6 +131,8 @@ def _legend(focus: Sequence[HeadFocus], cell: int, look: Look) -> list[Text]:
 
 
 def _reading(cell: int, look: Look) -> str:
+    if cell == DENSE:
+        return "letter = best pattern"
     if cell == FULL:
         return "letter = best pattern, number = score in % (99 at most)"
     form = "digit = score in tenths" if look.glyphs.levels.isdigit() else "bar = score"

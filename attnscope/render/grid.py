@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -41,10 +42,9 @@ def lay_out(shape: tuple[int, ...], pool: int, width: int, labels: int, cells: l
     factor = 1
     room = max(width - labels, 1)
     while True:
-        longest = max(-(-size // factor) for size in shape)
-        columns = max(-(-shape[-1] // factor), 1)
+        rows, columns = (max(-(-size // factor), 1) for size in shape)
         sizes = [size for size in cells if size * columns <= room]
-        if sizes and longest <= TALLEST:
+        if sizes and rows <= TALLEST:
             return Layout(pool * factor, factor, sizes[0], labels)
         factor *= 2
 
@@ -132,16 +132,16 @@ def row_label(tokens: Tokens, first: int, layout: Layout, look: Look) -> Text:
     return line
 
 
-def ruler(layout: Layout, columns: int, align: str = ">") -> Text:
-    """Token indices over the columns, as many as have room; `align` places them in their column
-    where every column has one.
+def ruler(layout: Layout, columns: int, align: str = ">", first: int = 0) -> Text:
+    """Token indices over the columns from `first` on, as many as have room; `align` places them in
+    their column where every column has one.
     """
-    last = (columns - 1) * layout.pool
+    last = first + (columns - 1) * layout.pool
     needed = len(str(last)) + 1
     step = next((step for step in STEPS if step * layout.cell >= needed), columns)
     line = " " * layout.labels
     for column in range(0, columns, step):
-        number = str(column * layout.pool)
+        number = str(first + column * layout.pool)
         if step == 1:
             line += pad(number, layout.cell, align)
         elif column + step < columns or len(number) <= layout.cell * (columns - column):
@@ -149,9 +149,9 @@ def ruler(layout: Layout, columns: int, align: str = ">") -> Text:
     return Text(line.rstrip(), style=QUIET)
 
 
-def names(tokens: Tokens, layout: Layout, look: Look, align: str = ">") -> Text:
+def names(labels: Sequence[str], layout: Layout, look: Look, align: str = ">") -> Text:
     """Token labels over the columns."""
-    cut = (fit(label, layout.cell - 1, look.glyphs.ellipsis) for label in tokens.labels)
+    cut = (fit(label, layout.cell - 1, look.glyphs.ellipsis) for label in labels)
     line = "".join(pad(name, layout.cell, align) for name in cut)
     return Text((" " * layout.labels + line).rstrip())
 

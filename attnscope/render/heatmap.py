@@ -27,6 +27,7 @@ from attnscope.render.palette import (
     Fitted,
     Look,
 )
+from attnscope.render.windows import Windows, met
 
 DECIMALS, PERCENT = 7, 3
 """Terminal cells of a weight with four decimals, and of a whole percentage."""
@@ -40,13 +41,19 @@ def heatmap(view: HeadView, tokens: Tokens) -> RenderableType:
 
 
 def heatmaps(
-    views: Sequence[HeadView], tokens: Tokens, titles: Sequence[str] = ()
+    views: Sequence[HeadView],
+    tokens: Tokens,
+    titles: Sequence[str] = (),
+    windows: Windows = (),
 ) -> RenderableType:
     """Several heads' weights over the same tokens, side by side where they fit.
 
-    Each stands under its layer, head and reason, or under the title that it is given.
+    Each stands under its layer, head and reason, or under the title that it is given. Cells whose
+    queries and keys share none of `windows` stay blank.
     """
-    return Fitted(lambda width, look: _draw(views, tokens, titles, (width, look)))
+    if len(windows) < 2:
+        windows = ()
+    return Fitted(lambda width, look: _draw(views, (tokens, windows), titles, (width, look)))
 
 
 def pooled(
@@ -63,25 +70,29 @@ def pooled(
 
 
 def _draw(
-    views: Sequence[HeadView], tokens: Tokens, titles: Sequence[str], fitted: tuple[int, Look]
+    views: Sequence[HeadView],
+    text: tuple[Tokens, Windows],
+    titles: Sequence[str],
+    fitted: tuple[int, Look],
 ) -> RenderableType:
     width, look = fitted
-    tokens = look.read(tokens)
+    tokens, windows = look.read(text[0]), text[1]
     each, beside = _room(views[0], tokens, width, len(views))
     layouts = [_layout(view, tokens, each) for view in views]
     named: list[str | None] = list(titles) or [None] * len(views)
     heads = [_titled(view, title, each, look) for view, title in zip(views, named, strict=True)]
     tallest = max(map(len, heads)) if beside > 1 else 0
     blocks = [
-        [*head, *[Text()] * (tallest - len(head)), *_rows(view, tokens, layout, look)]
+        [*head, *[Text()] * (tallest - len(head)), *_rows(view, (tokens, windows), layout, look)]
         for head, view, layout in zip(heads, views, layouts, strict=True)
     ]
     note = Text(look.say(grid.scale_note(layouts[0])), style=QUIET)
-    lines = [*columns(blocks, width, beside), Text(), *_scale(layouts[0], width, look), note]
+    scale = _scale(layouts[0], _blank(views, windows), width, look)
+    lines = [*columns(blocks, width, beside), Text(), *scale, note]
     for view, title in zip(views, named, strict=True):
         if bool(view.future.any()):
             where = title or f"layer {view.layer}, head {view.head}"
-            line = _leak(view, tokens, grid.first_query(view.weights, view.pool), look)
+            line = _leak(view, tokens, look)
             lines.append(line.append(look.say(f", {where}") if len(views) > 1 else "", BAD))
     return Group(*lines)
 
@@ -106,16 +117,26 @@ def _titled(view: HeadView, title: str | None, width: int, look: Look) -> list[T
     return [*hanging(Text(), look.say(title), width, STRONG)]
 
 
-def _rows(view: HeadView, tokens: Tokens, layout: grid.Layout, look: Look) -> list[Text]:
-    start = grid.first_query(view.weights, view.pool)
-    weights, future = pooled(view, layout.factor, len(tokens) - start)
-    lines = [grid.ruler(layout, weights.shape[1])]
+def _rows(
+    view: HeadView, text: tuple[Tokens, Windows], layout: grid.Layout, look: Look
+) -> list[Text]:
+    (tokens, windows), (query, key) = text, view.origin
+    weights, future = pooled(view, layout.factor, len(tokens) - query)
+    rows, columns = weights.shape
+    lines = [grid.ruler(layout, columns, first=key)]
     if layout.cell == DECIMALS:
-        lines.append(grid.names(tokens, layout, look))
-    for row in range(weights.shape[0]):
-        line = grid.row_label(tokens, start + row * layout.pool, layout, look)
-        for weight, later in zip(weights[row].tolist(), future[row].tolist(), strict=True):
-            line.append_text(_cell(weight, later, layout.cell, look))
+        lines.append(grid.names(tokens.labels[key : key + columns], layout, look))
+    together = met(windows, (rows, columns), layout.pool, view.origin)
+    for row in range(rows):
+        line = grid.row_label(tokens, query + row * layout.pool, layout, look)
+        cells = zip(
+            weights[row].tolist(), future[row].tolist(), together[row].tolist(), strict=True
+        )
+        for weight, later, read in cells:
+            known = read or later or weight != 0
+            line.append_text(
+                _cell(weight, later, layout.cell, look) if known else Text(" " * layout.cell)
+            )
         lines.append(line)
     return lines
 
@@ -181,11 +202,22 @@ def _loud(weight: float, width: int) -> str:
     return ("!" + _number(weight, width - 1).strip()).rjust(width)
 
 
-def _scale(layout: grid.Layout, width: int, look: Look) -> list[Text]:
+def _blank(views: Sequence[HeadView], windows: Windows) -> bool:
+    """True where some cell's tokens were never read at once."""
+    return not all(
+        bool(met(windows, tuple(view.weights.shape), view.pool, view.origin).all())
+        for view in views
+    )
+
+
+def _scale(layout: grid.Layout, blank: bool, width: int, look: Look) -> list[Text]:
     """The legend of the shades, each drawn as the map draws it."""
     entries = [Text(f"{look.glyphs.zero} exactly 0", style=QUIET)]
+    if blank:
+        entries.append(Text("blank: never read at once", style=QUIET))
     if not look.colour and layout.cell >= PERCENT:  # the numbers speak, the shades do not show
-        return entries if layout.cell == DECIMALS else [Text("in percent, "), *entries]
+        percent = [] if layout.cell == DECIMALS else [Text("in percent")]
+        return flow([*percent, *entries], ", ", width)
     lower = 0.0
     for level, (bound, colour, filled) in enumerate(SHADES):
         words = look.say(f" < {bound:.0%}" if level == 0 else f" ≥ {lower:.0%}")
@@ -198,15 +230,16 @@ def _scale(layout: grid.Layout, width: int, look: Look) -> list[Text]:
     return flow(entries, "   " if layout.cell < PERCENT else " ", width)
 
 
-def _leak(view: HeadView, tokens: Tokens, start: int, look: Look) -> Text:
+def _leak(view: HeadView, tokens: Tokens, look: Look) -> Text:
     """Where the strongest cell with weight on a later token is."""
     flat = torch.where(view.future, view.weights.nan_to_num(0.0), -1.0).argmax()
     row, column = divmod(int(flat), view.weights.shape[1])
     line = Text.assemble(("!", FUTURE), (" WEIGHT ON A LATER TOKEN", BAD))
     if view.pool > 1:
         return line
-    query, weight = start + row, float(view.weights[row, column])
-    names = [f"{grid.label_at(tokens, position)} ({position})" for position in (query, column)]
+    weight, (query, key) = float(view.weights[row, column]), view.origin
+    places = (query + row, key + column)
+    names = [f"{grid.label_at(tokens, position)} ({position})" for position in places]
     words = f": {' → '.join(names)}, {weight:.4g}"
     return line.append(look.say(words), BAD)
 

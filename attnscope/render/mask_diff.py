@@ -41,7 +41,7 @@ def _draw(diff: MaskDiff, tokens: Tokens, width: int, look: Look) -> list[Text]:
         grid.ruler(layout, cells.shape[1], align),
     ]
     if layout.cell > 3:
-        lines.append(grid.names(tokens, layout, look, align))
+        lines.append(grid.names(tokens.labels, layout, look, align))
     for row, bits in enumerate(cells.tolist()):
         line = grid.row_label(tokens, row * layout.pool, layout, look)
         for each in bits:

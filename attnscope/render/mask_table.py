@@ -70,7 +70,7 @@ def _draw(mask: MaskMap, tokens: Tokens, width: int, look: Look) -> RenderableTy
     align = "^" if layout.cell > 3 else ">"
     lines = [title(mask, look), grid.ruler(layout, columns, align)]
     if layout.cell > 3:
-        lines.append(grid.names(tokens, layout, look, align))
+        lines.append(grid.names(tokens.labels, layout, look, align))
     start = grid.first_query(mask.cells, mask.pool)
     for row in range(rows):
         line = grid.row_label(tokens, start + row * layout.pool, layout, look)

@@ -209,6 +209,7 @@ def test_version_names_what_a_bug_report_needs() -> None:
     [
         ["--help"],
         ["trace", "--help"],
+        ["heads", "--help"],
         ["verify-mask", "--help"],
         ["checks", "--help"],
         ["explain", "--help"],

@@ -7,9 +7,14 @@ import re
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from attnscope.render.census_json import census_json
+from attnscope.render.heads_json import heads_csv, heads_json
 from attnscope.render.report_json import report_json, reports_json
+from tests import heads
 from tests.render import entries, reports
+from tests.render.examples import make_view
 
 PAGE = Path(__file__).parents[2] / "docs" / "json.md"
 PAIRS = {"without", "versions", "families"}
@@ -61,3 +66,19 @@ def test_one_report_is_the_object_itself_and_several_stand_in_a_list() -> None:
     assert reports_json([clean, none])["exit_code"] == 3
     assert reports_json([clean, none, reports.broken()])["exit_code"] == 2
     assert reports_json([clean, clean])["exit_code"] == 0
+
+
+def test_heads() -> None:
+    weights = torch.eye(5)
+    made = heads.make_heads(views=(make_view(weights),))
+    emitted = json.loads(json.dumps(heads_json(made, made.focus), allow_nan=False))
+    page = (PAGE.parent / "heads.md").read_text()
+    told = set(re.findall(r"`(\w+)`", page))
+    assert keys(emitted) - set(emitted["model"]) - {"schema"} <= told
+    columns = set(heads_csv(made.focus).splitlines()[0].split(","))
+    table = page.split("## The numbers")[1].split("`?` marks")[0]
+    assert columns - {"layer", "head"} == {
+        name
+        for row in re.findall(r"^\|[^|\n]*\|([^|\n]*)\|", table, flags=re.MULTILINE)
+        for name in re.findall(r"`(\w+)`", row)
+    }

@@ -84,6 +84,9 @@ def test_empty_prompt(textbook: LoadedModel, prompt: str) -> None:
 def test_prompt_longer_than_the_model(textbook: LoadedModel, stored: Path) -> None:
     told = refusal(lambda: tokenize(textbook, "cat " * 65)).message
     assert told == "The prompt has 65 tokens, and textbook has positions for 64."
+    assert len(tokenize(textbook, "cat " * 65, any_length=True)) == 65
+    assert len(tokens_from_ids(textbook, [1] * 65, any_length=True)) == 65
+    assert "holds no token" in refusal(lambda: tokenize(textbook, "", any_length=True)).message
     for unlimited in ("mamba", "bloom"):
         loaded = load(LoadOptions(model=str(stored / unlimited)))
         assert len(tokens_from_ids(loaded, [1] * 500)) == 500

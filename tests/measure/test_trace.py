@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from attnscope.masks import dense
+from attnscope.masks import causal, dense
 from attnscope.measure import pooling, trace
 from attnscope.measure.focus import tally
 from attnscope.measure.trace import hand_trace, head_vectors, head_view, one_head
@@ -80,6 +80,20 @@ def test_a_long_head_is_pooled(monkeypatch: pytest.MonkeyPatch) -> None:
     expected = weights_of(call)[1].reshape(5, 4, 5, 4).sum(dim=3).mean(dim=1)
     torch.testing.assert_close(view.weights, expected)
     assert not view.future.any()
+
+
+def test_a_view_starts_at_its_first_query() -> None:
+    """With a cache the last query meets the last key."""
+    assert head_view(random_call(), focus_of(random_call(), 1), "because").origin == (0, 0)
+    whole = random_call()
+    assert whole.query is not None
+    late = replace(
+        whole, query=whole.query[:, :, 17:], output=whole.output[:, :, 17:], mask=causal(17),
+    )  # fmt: skip
+    view = head_view(late, focus_of(late, 1), "because")
+    assert (view.origin, view.weights.shape) == ((17, 0), (3, 20))
+    assert not view.future.any()
+    torch.testing.assert_close(view.weights, weights_of(whole)[1, 17:])
 
 
 def test_vectors_only_where_they_can_be_read() -> None:

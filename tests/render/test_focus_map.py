@@ -58,3 +58,27 @@ def test_every_layer_is_shown() -> None:
 def test_ascii_scores_are_digits() -> None:
     output = examples.printed(focus_map(examples.big().focus), 60, "ascii")
     assert "digit = score in tenths" in output
+
+
+@pytest.mark.parametrize(("width", "blocks"), [(60, 2), (100, 1)])
+def test_very_many_heads_are_letters_in_eights(width: int, blocks: int) -> None:
+    focus = [
+        examples.make_focus(
+            layer, head, role="sink" if head < 8 else "broad", verified=(layer, head) != (3, 9),
+            future_weight=0.1 if (layer, head) == (2, 8) else 0.0,
+        )
+        for layer in range(80)
+        for head in range(64)
+    ]  # fmt: skip
+    output = examples.printed(focus_map(focus), width)
+    assert examples.widest(output) <= width
+    lines = [line for line in output.splitlines() if line.startswith("layer ")]
+    assert len(lines) == 80 * blocks
+    assert lines[0].split()[2:4] == ["SSSSSSSS", "BBBBBBBB"]
+    assert lines[2].split()[3] == "!BBBBBBB"
+    assert lines[3].split()[3] == "B?BBBBBB"
+    headings = [line.split()[1:] for line in output.splitlines() if line.startswith("head ")]
+    assert [place for heading in headings for place in heading] == [
+        str(one) for one in range(0, 64, 8)
+    ]
+    assert sum(len(line.split()[2:]) for line in lines) == 80 * 8
