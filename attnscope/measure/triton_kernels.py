@@ -48,67 +48,95 @@ def _capped(score, scale, cap, CAPPED: tl.constexpr):
 
 @triton.jit
 @no_type_check
+def _parts(first, last, real, behind, keys, STREAMED: tl.constexpr):
+    """Where the keys of a tile of rows begin, are plain, are plain no longer, and end.
+
+    All but the end are multiples of STREAMED. Keys before `behind` are earlier than all its rows.
+    """
+    stop = tl.max(tl.where(first < last, last, 0), 0)
+    begin = tl.min(tl.where(first < last, first, stop), 0) // STREAMED * STREAMED
+    plain_stop = tl.minimum(tl.min(tl.where(real, last, keys), 0), tl.minimum(behind, stop))
+    plain_stop = tl.maximum(begin, plain_stop // STREAMED * STREAMED)
+    plain = tl.cdiv(tl.max(first, 0), STREAMED) * STREAMED
+    return begin, tl.maximum(begin, tl.minimum(plain, plain_stop)), plain_stop, stop
+
+
+@triton.jit
+@no_type_check
+def _looks(weight, at, place, own, ids, before, PLAIN: tl.constexpr, STREAMED: tl.constexpr):
+    """Of a tile's weights: the sum, by distance, on the row's own token, on what follows it."""
+    column = tl.arange(0, STREAMED)
+    mass = tl.sum(weight, 1)
+    if PLAIN:  # only positive terms, so that nothing cancels
+        away = tl.sum(weight * (STREAMED - 1 - column).to(tl.float32)[None, :], 1)
+        away += mass * (place - at - (STREAMED - 1)).to(tl.float32)
+    else:
+        away = (place - at)[:, None] - column[None, :]
+        nearer = weight * away.to(tl.float32)
+        weight = tl.where(away > 0, weight, 0.0)
+        away = tl.sum(nearer, 1)
+    here = tl.load(ids + at + column)[None, :] == own[:, None]
+    duplicate = tl.sum(tl.where(here, weight, 0.0), 1)
+    here = tl.load(before + at + column)[None, :] == own[:, None]
+    return mass, away, duplicate, tl.sum(tl.where(here, weight, 0.0), 1)
+
+
+@triton.jit
+@no_type_check
 def sums_kernel(
     query, key, low, high, ids, before, sums,
     scale, cap, query_head, query_row, key_head, key_row, rows, keys, group,
     WIDTH: tl.constexpr, WIDE: tl.constexpr, HELD: tl.constexpr, STREAMED: tl.constexpr,
     CAPPED: tl.constexpr,
 ):  # fmt: skip
-    """One tile of rows of one head: planes 0..5 of `sums`, of shape (plane, head, row)."""
+    """One tile of rows of one head: planes 0..5 of `sums`, of shape (plane, head, row).
+
+    `ids` and `before`, of the key itself and of the one before it, fill whole tiles of keys.
+    """
     # the last rows see most keys: begin with them
     start, head = (tl.num_programs(0) - 1 - tl.program_id(0)) * HELD, tl.program_id(1)
     query += head.to(tl.int64) * query_head
     key += (head // group).to(tl.int64) * key_head
     row = start + tl.arange(0, HELD)
-    real = row < rows
-    place = row + (keys - rows)
+    real, place = row < rows, row + (keys - rows)
     first = tl.load(low + row, mask=real, other=0)
     last = tl.load(high + row, mask=real, other=0)
     own = tl.load(ids + place, mask=real & (place >= 0), other=0)
     held = _tile(query, start, rows, query_row, WIDTH, WIDE, HELD)
-    stop = tl.max(tl.where(first < last, last, 0), 0)
-    begin = tl.min(tl.where(first < last, first, stop), 0) // STREAMED * STREAMED
-    plain_stop = tl.minimum(tl.min(tl.where(real, last, keys), 0), start + keys - rows)
-    plain_stop = tl.maximum(begin, tl.minimum(plain_stop, stop) // STREAMED * STREAMED)
-    plain = tl.cdiv(tl.max(first, 0), STREAMED) * STREAMED
-    plain = tl.maximum(begin, tl.minimum(plain, plain_stop))
+    begin, plain, plain_stop, stop = _parts(first, last, real, start + keys - rows, keys, STREAMED)
     top = tl.full((HELD,), _FLOOR, tl.float32)
     ahead = tl.full((HELD,), _CLOSED, tl.float32)
-    mass = tl.zeros((HELD,), tl.float32)
-    score, distance, duplicate, induction = mass, mass, mass, mass
+    score = tl.zeros((HELD,), tl.float32)
+    mass, distance, duplicate, induction = score, score, score, score
     for part in tl.static_range(3):
         since = begin if part == 0 else (plain if part == 1 else plain_stop)
         until = plain if part == 0 else (plain_stop if part == 1 else stop)
         for at in range(since, until, STREAMED):
-            index = at + tl.arange(0, STREAMED)
             tile = _tile(key, at, keys, key_row, WIDTH, WIDE, STREAMED)
             cells = tl.dot(held, tl.trans(tile), input_precision="ieee")
             cells = _capped(cells, scale, cap, CAPPED)
-            same = tl.load(ids + index, mask=index < keys, other=0)[None, :] == own[:, None]
-            follows = tl.load(before + index, mask=index < keys, other=0)[None, :] == own[:, None]
             if part != 1:
-                seen = (index[None, :] >= first[:, None]) & (index[None, :] < last[:, None])
+                index = (at + tl.arange(0, STREAMED))[None, :]
+                seen = (index >= first[:, None]) & (index < last[:, None])
                 cells = tl.where(seen, cells, _CLOSED)
-                later = index[None, :] > place[:, None]
-                ahead = tl.maximum(ahead, tl.max(tl.where(later, cells, _CLOSED), 1))
-                earlier = index[None, :] < place[:, None]
-                same, follows = same & earlier, follows & earlier
+                later = tl.where(index > place[:, None], cells, _CLOSED)
+                ahead = tl.maximum(ahead, tl.max(later, 1))
             higher = tl.maximum(top, tl.max(cells, 1))
             cells -= higher[:, None]
             weight = tl.exp2(cells)
             shrink = tl.exp2(top - higher)
-            away = place.to(tl.float32)[:, None] - index.to(tl.float32)[None, :]
             score = (score + (top - higher) * mass) * shrink + tl.sum(weight * cells, 1)
-            mass = mass * shrink + tl.sum(weight, 1)
-            distance = distance * shrink + tl.sum(weight * away, 1)
-            duplicate = duplicate * shrink + tl.sum(tl.where(same, weight, 0.0), 1)
-            induction = induction * shrink + tl.sum(tl.where(follows, weight, 0.0), 1)
+            more = _looks(weight, at, place, own, ids, before, part == 1, STREAMED)
+            mass = mass * shrink + more[0]
+            distance = distance * shrink + more[1]
+            duplicate = duplicate * shrink + more[2]
+            induction = induction * shrink + more[3]
             top = higher
+    at = sums + head.to(tl.int64) * rows + row
+    plane = tl.num_programs(1).to(tl.int64) * rows
     blind = mass == 0  # a row of NaN is not blind
     mass = tl.where(blind, 1.0, mass)
     lse = top + tl.log2(mass)
-    plane = tl.num_programs(1).to(tl.int64) * rows
-    at = sums + head.to(tl.int64) * rows + row
     tl.store(at, tl.where(blind, float("-inf"), lse), mask=real)
     tl.store(at + plane, tl.where(blind, 0.0, top + score / mass), mask=real)
     tl.store(at + 2 * plane, distance / mass, mask=real)

@@ -38,6 +38,8 @@ class Tiles:
     warps: int
     stages: int
     """How many streamed tiles are being loaded at a time."""
+    registers: int | None = None
+    """The most that a thread may use, where a few spilled ones cost less than idle warps."""
 
 
 def usable(query: Float[Tensor, "head row d"]) -> bool:
@@ -114,13 +116,13 @@ class _Work:
         """Planes 0..5: lse and score in units of log 2, and what follows in `RowSums`."""
         from attnscope.measure.triton_kernels import sums_kernel
 
-        before = torch.cat([ids.new_full((1,), _NOBODY), ids[:-1]])
+        tail = -len(ids) % self.tiles.streamed
+        padded = torch.nn.functional.pad(ids, (1, tail), value=_NOBODY)
         grid = (_count(self.query.shape[1], self.tiles.held), self.query.shape[0])
         sums_kernel[grid](
-            self.query, self.key, low, high, ids, before, sums,
+            self.query, self.key, low, high, padded[1:], padded, sums,
             *self._numbers(),
-            HELD=self.tiles.held, STREAMED=self.tiles.streamed,
-            num_stages=self.tiles.stages, **self._constants(),
+            STREAMED=self.tiles.streamed, **self._constants(self.tiles.held),
         )  # fmt: skip
 
     def sum_places(self, low: Tensor, high: Tensor, sums: Tensor) -> None:
@@ -132,7 +134,7 @@ class _Work:
         places_kernel[grid](
             self.query, self.key, low, high, sums,
             *self._numbers(),
-            HELD=held, **self._constants(),
+            **self._constants(held),
         )  # fmt: skip
 
     def sum_keys(self, low: Tensor, high: Tensor, total: Tensor, received: Tensor) -> None:
@@ -144,8 +146,7 @@ class _Work:
         received_kernel[grid](
             self.query, self.key, low, high, total, bounds, received,
             *self._numbers(),
-            HELD=self.tiles.held, STREAMED=self.tiles.streamed,
-            num_stages=self.tiles.stages, **self._constants(),
+            STREAMED=self.tiles.streamed, **self._constants(self.tiles.held),
         )  # fmt: skip
 
     def _numbers(self) -> tuple[float | int, ...]:
@@ -153,11 +154,14 @@ class _Work:
         sizes = (self.query.shape[1], self.key.shape[1], self.query.shape[0] // self.key.shape[0])
         return (self.inner, self.outer or 0.0, *query[:2], *key[:2], *sizes)
 
-    def _constants(self) -> dict[str, int | bool]:
+    def _constants(self, held: int) -> dict[str, int | bool]:
         width = self.query.shape[-1]
         wide = max(16, 1 << (width - 1).bit_length())
-        capped = self.outer is not None
-        return {"WIDTH": width, "WIDE": wide, "CAPPED": capped, "num_warps": self.tiles.warps}
+        named = {"WIDTH": width, "WIDE": wide, "HELD": held, "CAPPED": self.outer is not None}
+        given = {"num_warps": self.tiles.warps, "num_stages": self.tiles.stages}
+        if self.tiles.registers is not None:
+            given["maxnreg"] = self.tiles.registers
+        return {**named, **given, "enable_fp_fusion": True}
 
 
 def _bounds(
@@ -212,12 +216,12 @@ def _outer(softcap: float | None) -> float | None:
 
 
 def _tiles(query: Tensor) -> Tiles:
-    width = query.shape[-1]
-    if query.dtype == torch.float32:  # no tensor cores without tf32: registers are the limit
-        return Tiles(held=32, streamed=32, warps=4, stages=2)
-    if width > 128:
-        return Tiles(held=64, streamed=32, warps=4, stages=2)
-    return Tiles(held=128, streamed=64, warps=8, stages=3)
+    wide = query.shape[-1] > 128
+    if query.dtype == torch.float32:  # without tf32 no tensor cores, and registers are short
+        return Tiles(held=32, streamed=16 if wide else 32, warps=8, stages=2)
+    if wide:
+        return Tiles(held=128, streamed=32, warps=8, stages=2, registers=128)
+    return Tiles(held=128, streamed=64, warps=8, stages=3, registers=128)
 
 
 def _count(size: int, tile: int) -> int:
