@@ -56,10 +56,9 @@ class _Dense:
         self.seen = (index >= low) & (index < high)
         self.away = place[:, None] - index
         self.place = place
-        self.lse = self.scores.masked_fill(~self.seen, -math.inf).logsumexp(-1)
-        blind = ~self.seen.any(-1)
-        self.weights = torch.exp(self.scores - self.lse.masked_fill(blind, math.inf)[..., None])
-        self.weights = self.weights * self.seen
+        scores = self.scores.masked_fill(~self.seen, -math.inf)
+        self.lse = scores.logsumexp(-1)
+        self.weights = scores.softmax(-1).masked_fill(~self.seen, 0.0)
         self._limit(query, key)
 
     def _limit(self, query: Tensor, key: Tensor) -> None:
@@ -68,12 +67,15 @@ class _Dense:
         A sum of d products is off by eps d |q| |k| at most; scaling, the cap, storing its
         logarithm and the sink's add a few eps of the score, exp2 and log2 a few eps. A factor of
         exp(score error) in the weight and in what it is divided by, and a sum over the keys.
+        Whole numbers are multiplied and summed without any error.
         """
+        whole = bool((query == query.round()).all() and (key == key.round()).all())
+        terms = 4 if whole else query.shape[-1] + 4
         size = query.norm(dim=-1)[..., None] * key.norm(dim=-1)[:, None] * abs(self.call.scale)
         largest = (size * self.seen).amax(-1)
         if self.call.sinks is not None:
             largest = torch.maximum(largest, self.call.sinks.cpu().double().abs()[:, None])
-        self.off = EPS * ((query.shape[-1] + 4) * largest + 8)
+        self.off = EPS * (terms * largest + 8)
         self.share = torch.expm1(2 * self.off) + EPS * self.keys
 
     def fields(self) -> dict[str, tuple[Tensor, Tensor]]:

@@ -74,6 +74,11 @@ def call(
     )
 
 
+def whole(one: Call) -> Call:
+    """The same with whole numbers."""
+    return replace(one, query=one.query.round(), key=one.key.round())
+
+
 def cases() -> dict[str, tuple[Call, Tiles]]:
     sinks = torch.tensor([-2.0, 3.0, 40.0])
     half = torch.float16
@@ -93,6 +98,7 @@ def cases() -> dict[str, tuple[Call, Tiles]]:
             TALL,
         ),
         "scores of a thousand": (call(sharpness=700.0), SMALL),
+        "whole numbers up to a thousand": (whole(call(sharpness=60.0)), TALL),
         "evenly spread": (call(sharpness=0.0), TALL),
         "cached": (call(sizes=(20, 70, 64)), SMALL),
         "cached, sliding": (call(sliding, sizes=(20, 70, 32)), TALL),
