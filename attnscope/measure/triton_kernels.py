@@ -2,7 +2,10 @@
 
 Scores are in units of log 2, so that a weight is one exp2. A tile of one side is held, and tiles of
 the other side stream past it in three parts: edge, plain, edge. In a plain part every cell is open
-and its key is earlier than its row, so nothing there needs a mask.
+(and along the rows every key is earlier), so nothing there needs a mask.
+
+`sums`, of shape (plane, head, row), holds lse, score, distance, duplicate, induction, future, first,
+and four planes of `near`.
 """
 
 from __future__ import annotations
@@ -33,7 +36,7 @@ def _tile(
 @triton.jit
 @no_type_check
 def _capped(score, scale, cap, CAPPED: tl.constexpr):
-    """cap * tanh(scale * score), or scale * score where there is no cap."""
+    """Cap * tanh(scale * score), or scale * score where there is no cap."""
     score = score * scale
     if CAPPED:
         size = tl.abs(score)
@@ -83,57 +86,18 @@ def _looks(weight, at, place, own, ids, before, PLAIN: tl.constexpr, STREAMED: t
 
 @triton.jit
 @no_type_check
-def sums_kernel(
-    query, key, low, high, ids, before, sums,
-    scale, cap, query_head, query_row, key_head, key_row, rows, keys, group,
-    WIDTH: tl.constexpr, WIDE: tl.constexpr, HELD: tl.constexpr, STREAMED: tl.constexpr,
-    CAPPED: tl.constexpr,
-):  # fmt: skip
-    """One tile of rows of one head: planes 0..5 of `sums`, of shape (plane, head, row).
+def _masked(cells, at, place, first, last, STREAMED: tl.constexpr):
+    """A tile's scores with closed ones out of the way, and each row's largest of a later key."""
+    index = (at + tl.arange(0, STREAMED))[None, :]
+    seen = (index >= first[:, None]) & (index < last[:, None])
+    cells = tl.where(seen, cells, _CLOSED)
+    return cells, tl.max(tl.where(index > place[:, None], cells, _CLOSED), 1)
 
-    `ids` and `before`, of the key itself and of the one before it, fill whole tiles of keys.
-    """
-    # the last rows see most keys: begin with them
-    start, head = (tl.num_programs(0) - 1 - tl.program_id(0)) * HELD, tl.program_id(1)
-    query += head.to(tl.int64) * query_head
-    key += (head // group).to(tl.int64) * key_head
-    row = start + tl.arange(0, HELD)
-    real, place = row < rows, row + (keys - rows)
-    first = tl.load(low + row, mask=real, other=0)
-    last = tl.load(high + row, mask=real, other=0)
-    own = tl.load(ids + place, mask=real & (place >= 0), other=0)
-    held = _tile(query, start, rows, query_row, WIDTH, WIDE, HELD)
-    begin, plain, plain_stop, stop = _parts(first, last, real, start + keys - rows, keys, STREAMED)
-    top = tl.full((HELD,), _FLOOR, tl.float32)
-    ahead = tl.full((HELD,), _CLOSED, tl.float32)
-    score = tl.zeros((HELD,), tl.float32)
-    mass, distance, duplicate, induction = score, score, score, score
-    for part in tl.static_range(3):
-        since = begin if part == 0 else (plain if part == 1 else plain_stop)
-        until = plain if part == 0 else (plain_stop if part == 1 else stop)
-        for at in range(since, until, STREAMED):
-            tile = _tile(key, at, keys, key_row, WIDTH, WIDE, STREAMED)
-            cells = tl.dot(held, tl.trans(tile), input_precision="ieee")
-            cells = _capped(cells, scale, cap, CAPPED)
-            if part != 1:
-                index = (at + tl.arange(0, STREAMED))[None, :]
-                seen = (index >= first[:, None]) & (index < last[:, None])
-                cells = tl.where(seen, cells, _CLOSED)
-                later = tl.where(index > place[:, None], cells, _CLOSED)
-                ahead = tl.maximum(ahead, tl.max(later, 1))
-            higher = tl.maximum(top, tl.max(cells, 1))
-            cells -= higher[:, None]
-            weight = tl.exp2(cells)
-            shrink = tl.exp2(top - higher)
-            score = (score + (top - higher) * mass) * shrink + tl.sum(weight * cells, 1)
-            more = _looks(weight, at, place, own, ids, before, part == 1, STREAMED)
-            mass = mass * shrink + more[0]
-            distance = distance * shrink + more[1]
-            duplicate = duplicate * shrink + more[2]
-            induction = induction * shrink + more[3]
-            top = higher
-    at = sums + head.to(tl.int64) * rows + row
-    plane = tl.num_programs(1).to(tl.int64) * rows
+
+@triton.jit
+@no_type_check
+def _store(at, plane, real, top, ahead, mass, score, distance, duplicate, induction):
+    """What a row's sums come to, into planes 0..5."""
     blind = mass == 0  # a row of NaN is not blind
     mass = tl.where(blind, 1.0, mass)
     lse = top + tl.log2(mass)
@@ -147,12 +111,55 @@ def sums_kernel(
 
 @triton.jit
 @no_type_check
+def sums_kernel(
+    query, key, low, high, ids, before, sums,
+    scale, cap, query_head, query_row, key_head, key_row, rows, keys, group,
+    WIDTH: tl.constexpr, WIDE: tl.constexpr, HELD: tl.constexpr, STREAMED: tl.constexpr,
+    CAPPED: tl.constexpr,
+):  # fmt: skip
+    """One tile of rows of one head. `ids`, and those `before` them, fill whole tiles of keys."""
+    # the last rows see most keys: begin with them
+    start, head = (tl.num_programs(0) - 1 - tl.program_id(0)) * HELD, tl.program_id(1)
+    key += (head // group).to(tl.int64) * key_head
+    row = start + tl.arange(0, HELD)
+    real, place = row < rows, row + (keys - rows)
+    first, last = tl.load(low + row, mask=real, other=0), tl.load(high + row, mask=real, other=0)
+    own = tl.load(ids + place, mask=real & (place >= 0), other=0)
+    query += head.to(tl.int64) * query_head
+    held = _tile(query, start, rows, query_row, WIDTH, WIDE, HELD)
+    parts = _parts(first, last, real, start + keys - rows, keys, STREAMED)
+    top, ahead = tl.full((HELD,), _FLOOR, tl.float32), tl.full((HELD,), _CLOSED, tl.float32)
+    score = tl.zeros((HELD,), tl.float32)
+    mass, distance, duplicate, induction = score, score, score, score
+    for part in tl.static_range(3):
+        for at in range(parts[part], parts[part + 1], STREAMED):
+            tile = _tile(key, at, keys, key_row, WIDTH, WIDE, STREAMED)
+            cells = tl.dot(held, tl.trans(tile), input_precision="ieee")
+            cells = _capped(cells, scale, cap, CAPPED)
+            if part != 1:
+                cells, later = _masked(cells, at, place, first, last, STREAMED)
+                ahead = tl.maximum(ahead, later)
+            higher = tl.maximum(top, tl.max(cells, 1))
+            weight, shrink = tl.exp2(cells - higher[:, None]), tl.exp2(top - higher)
+            score = (score + (top - higher) * mass) * shrink
+            score += tl.sum(weight * (cells - higher[:, None]), 1)
+            more = _looks(weight, at, place, own, ids, before, part == 1, STREAMED)
+            mass, distance = mass * shrink + more[0], distance * shrink + more[1]
+            duplicate, induction = duplicate * shrink + more[2], induction * shrink + more[3]
+            top = higher
+    plane = tl.num_programs(1).to(tl.int64) * rows
+    sums += head.to(tl.int64) * rows + row
+    _store(sums, plane, real, top, ahead, mass, score, distance, duplicate, induction)
+
+
+@triton.jit
+@no_type_check
 def places_kernel(
     query, key, low, high, sums,
     scale, cap, query_head, query_row, key_head, key_row, rows, keys, group,
     WIDTH: tl.constexpr, WIDE: tl.constexpr, HELD: tl.constexpr, CAPPED: tl.constexpr,
 ):  # fmt: skip
-    """The weights of key 0 and of the four nearest keys: planes 6..10 of `sums`."""
+    """The weights of key 0 and of the four nearest keys, into planes 6..10."""
     start, head = tl.program_id(0) * HELD, tl.program_id(1)
     query += head.to(tl.int64) * query_head
     key += (head // group).to(tl.int64) * key_head

@@ -24,7 +24,7 @@ WIDEST = 256
 _NOBODY = -(2**31)
 """No token has this id."""
 _PLANES = 11
-"""Rows' sums in one buffer: the fields of `RowSums` in order, but for `received`."""
+"""All sums of rows are in one buffer; `triton_kernels` says in which order."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +83,7 @@ def triton_row_sums(  # noqa: PLR0913
     sums = query.new_empty(_PLANES, heads, rows, dtype=torch.float32)
     received = query.new_empty(heads, keys, dtype=torch.float32)
     work = _Work(query, key, _inner(scale, softcap), _outer(softcap), tiles)
-    with torch.cuda.device_of(query):
+    with torch.cuda.device(query.device if query.is_cuda else -1):
         work.sum_rows(low, high, ids, sums)
         work.sum_places(low, high, sums)
         total = _total(sums[0], sinks)

@@ -82,6 +82,7 @@ def whole(one: Call) -> Call:
 def cases() -> dict[str, tuple[Call, Tiles]]:
     sinks = torch.tensor([-2.0, 3.0, 40.0])
     half = torch.float16
+    small = replace(whole(call(sizes=(40, 40, 16), sharpness=1.0)), scale=0.5)
     return {
         "causal, grouped": (call(heads=(6, 2)), TALL),
         "sliding window": (call(sliding, sizes=(70, 70, 80)), SMALL),
@@ -91,7 +92,8 @@ def cases() -> dict[str, tuple[Call, Tiles]]:
         "sinks": (replace(call(sliding, heads=(3, 3)), sinks=sinks), TALL),
         "sinks and blind rows": (replace(call(packed, heads=(3, 1)), sinks=sinks), TALL),
         "softcap": (replace(call(heads=(3, 1), sharpness=9.0), softcap=5.0), SMALL),
-        "softcap far away": (replace(call(sharpness=0.01), softcap=50.0), TALL),
+        "softcap, whole numbers": (replace(small, softcap=30.0), TALL),
+        "softcap far away": (replace(small, softcap=500.0), TALL),
         "float16": (call(dtype=half, sizes=(45, 45, 128)), SMALL),
         "float16, softcap, sinks": (
             replace(call(chunked, (3, 1), dtype=half), softcap=30.0, sinks=sinks),
