@@ -4,8 +4,8 @@ Scores are in units of log 2, so that a weight is one exp2. A tile of one side i
 the other side stream past it in three parts: edge, plain, edge. In a plain part every cell is open
 (and along the rows every key is earlier), so nothing there needs a mask.
 
-`sums`, of shape (plane, head, row), holds lse, score, distance, duplicate, induction, future, first,
-and four planes of `near`.
+`sums`, of shape (plane, head, row), holds lse, score, distance, duplicate, induction, future,
+first, and four planes of `near`.
 """
 
 from __future__ import annotations
@@ -127,12 +127,14 @@ def sums_kernel(
     own = tl.load(ids + place, mask=real & (place >= 0), other=0)
     query += head.to(tl.int64) * query_head
     held = _tile(query, start, rows, query_row, WIDTH, WIDE, HELD)
-    parts = _parts(first, last, real, start + keys - rows, keys, STREAMED)
+    begin, plain, edge, stop = _parts(first, last, real, start + keys - rows, keys, STREAMED)
     top, ahead = tl.full((HELD,), _FLOOR, tl.float32), tl.full((HELD,), _CLOSED, tl.float32)
     score = tl.zeros((HELD,), tl.float32)
     mass, distance, duplicate, induction = score, score, score, score
     for part in tl.static_range(3):
-        for at in range(parts[part], parts[part + 1], STREAMED):
+        since = begin if part == 0 else (plain if part == 1 else edge)
+        until = plain if part == 0 else (edge if part == 1 else stop)
+        for at in range(since, until, STREAMED):
             tile = _tile(key, at, keys, key_row, WIDTH, WIDE, STREAMED)
             cells = tl.dot(held, tl.trans(tile), input_precision="ieee")
             cells = _capped(cells, scale, cap, CAPPED)
@@ -143,9 +145,9 @@ def sums_kernel(
             weight, shrink = tl.exp2(cells - higher[:, None]), tl.exp2(top - higher)
             score = (score + (top - higher) * mass) * shrink
             score += tl.sum(weight * (cells - higher[:, None]), 1)
-            more = _looks(weight, at, place, own, ids, before, part == 1, STREAMED)
-            mass, distance = mass * shrink + more[0], distance * shrink + more[1]
-            duplicate, induction = duplicate * shrink + more[2], induction * shrink + more[3]
+            one, far, same, then = _looks(weight, at, place, own, ids, before, part == 1, STREAMED)
+            mass, distance = mass * shrink + one, distance * shrink + far
+            duplicate, induction = duplicate * shrink + same, induction * shrink + then
             top = higher
     plane = tl.num_programs(1).to(tl.int64) * rows
     sums += head.to(tl.int64) * rows + row
