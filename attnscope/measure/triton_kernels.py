@@ -145,8 +145,8 @@ def sums_kernel(
             weight, shrink = tl.exp2(cells - higher[:, None]), tl.exp2(top - higher)
             score = (score + (top - higher) * mass) * shrink
             score += tl.sum(weight * (cells - higher[:, None]), 1)
-            one, far, same, then = _looks(weight, at, place, own, ids, before, part == 1, STREAMED)
-            mass, distance = mass * shrink + one, distance * shrink + far
+            add, far, same, then = _looks(weight, at, place, own, ids, before, part == 1, STREAMED)
+            mass, distance = mass * shrink + add, distance * shrink + far
             duplicate, induction = duplicate * shrink + same, induction * shrink + then
             top = higher
     plane = tl.num_programs(1).to(tl.int64) * rows

@@ -26,7 +26,7 @@ def compiled(name: str, dtype: torch.dtype, width: int, capability: int) -> obje
     query = torch.zeros(2, 16, width, dtype=dtype)
     work = triton_rows._Work(query, query, 1.0, 1.0, triton_rows._tiles(query))
     options = work._constants(32 if name == "places_kernel" else work.tiles.held)
-    constants = {"STREAMED": work.tiles.streamed}
+    constants = {"STREAMED": work.tiles.streamed, "rows": 1, "group": 1}  # ones are constants
     constants |= {key: options.pop(key) for key in list(options) if key.isupper()}
     given = {key: value for key, value in constants.items() if key in kernel.arg_names}
     types = {
