@@ -72,9 +72,9 @@ def triton_row_sums(  # noqa: PLR0913
 ) -> RowSums:
     """The sums of every row of one call, of scores softcap(scale * query . key).
 
-    Ask only where `usable` says so. Query heads share key heads in equal consecutive groups; the
-    last axis of query and key has stride 1. ids: the tokens at the key positions, each within 32
-    bits. Products are summed in float32, float32 ones without tf32.
+    Ask only where `usable` says so. Query and key have one dtype and stride 1 along d; query heads
+    share key heads in equal consecutive groups. ids: the tokens at the key positions, each within
+    32 bits. Products are summed in float32, those of float32 without tf32.
     """
     tiles = tiles or _tiles(query)
     low, high = spans.low.contiguous(), spans.high.contiguous()
