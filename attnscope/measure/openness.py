@@ -20,16 +20,28 @@ _ROWS_AT_ONCE = 512
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Spans:
+    """The keys that each row sees: low <= key < high, and 0 <= low <= high <= keys.
+
+    Causal masks, sliding windows, chunks, packed documents and left pads are all of this form. A
+    row with low == high sees nothing.
+    """
+
+    low: Int[Tensor, " row"]
+    """The first key in sight."""
+    high: Int[Tensor, " row"]
+    """Past the last key in sight."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Openness:
     """Open cells by row: one stretch of keys where all rows have one, else the mask's cells."""
 
     rows: int
     keys: int
     mask: Mask
-    first: Int[Tensor, " row"] | None
-    """First open key of each row; None where rows are no single stretches."""
-    past: Int[Tensor, " row"] | None
-    """One past the last open key."""
+    spans: Spans | None
+    """None where rows are no single stretches."""
     visible: Int[Tensor, " row"]
     """Number of open keys; where heads differ, the largest."""
     everywhere: bool
@@ -39,9 +51,9 @@ class Openness:
         """(first, past the last) key that any of these rows can reach."""
         if self.everywhere:
             return 0, self.keys
-        if self.first is not None and self.past is not None:
-            first, past = self.first[start:stop], self.past[start:stop]
-            return int(first.min()), max(int(past.max()), int(first.min()) + 1)
+        if self.spans is not None:
+            first = int(self.spans.low[start:stop].min())
+            return first, max(int(self.spans.high[start:stop].max()), first + 1)
         reached = self._cells(start, stop).flatten(0, 1).any(dim=0).nonzero()
         return (int(reached[0]), int(reached[-1]) + 1) if len(reached) else (0, 1)
 
@@ -53,10 +65,10 @@ class Openness:
         Yields (low, high, cells): columns low..high-1, counted from `first`, hold closed cells, and
         these are they; columns that are never named hold none.
         """
-        if self.first is None or self.past is None:
+        if self.spans is None:
             yield 0, count, ~self._cells(start, stop)[..., first : first + count]
             return
-        begin, end = self.first[start:stop] - first, self.past[start:stop] - first
+        begin, end = self.spans.low[start:stop] - first, self.spans.high[start:stop] - first
         low, high = min(int(begin.max()), count), max(int(end.min()), 0)
         edges = [(0, low), (high, count)] if low < high else [(0, count)]
         for left, right in edges:
@@ -70,8 +82,8 @@ class Openness:
         `offset` is the position of row 0 among the keys.
         """
         following = torch.arange(self.rows, device=self.visible.device) + offset + 1
-        if self.first is not None and self.past is not None:
-            return (self.first <= following) & (following < self.past)
+        if self.spans is not None:
+            return (self.spans.low <= following) & (following < self.spans.high)
         found = torch.zeros_like(following, dtype=torch.bool)
         for start in range(0, self.rows, _ROWS_AT_ONCE):
             cells = self._cells(start, min(start + _ROWS_AT_ONCE, self.rows))
@@ -81,10 +93,11 @@ class Openness:
 
     def ahead(self, start: int, stop: int) -> bool:
         """False where these rows are known to see no key after their own position."""
-        if self.past is None or self.everywhere:
+        if self.spans is None or self.everywhere:
             return True
-        position = torch.arange(start, stop, device=self.past.device) + self.keys - self.rows
-        return bool((self.past[start:stop] > position + 1).any())
+        high = self.spans.high[start:stop]
+        position = torch.arange(start, stop, device=high.device) + self.keys - self.rows
+        return bool((high > position + 1).any())
 
     def _cells(self, start: int, stop: int) -> Tensor:
         return self.mask.rows(start, stop, self.keys, self.visible.device)[0]
@@ -94,28 +107,23 @@ def openness(call: AttentionCall, device: torch.device) -> Openness:
     """The open cells of a call's first batch row, on `device`."""
     rows, keys = call.queries, call.keys
     spans = _spans(call.mask, rows, keys, device)
-    if spans is None:
-        first, past, visible = None, None, _counted(call.mask, rows, keys, device)
-    else:
-        first, past = spans
-        visible = past - first
+    counted = _counted(call.mask, rows, keys, device) if spans is None else spans.high - spans.low
     return Openness(
         rows=rows,
         keys=keys,
         mask=call.mask,
-        first=first,
-        past=past,
-        visible=visible,
+        spans=spans,
+        visible=counted,
         everywhere=any(_beatable(term) for term in call.bias),
     )
 
 
-def _spans(mask: Mask, rows: int, keys: int, device: torch.device) -> tuple[Tensor, Tensor] | None:
+def _spans(mask: Mask, rows: int, keys: int, device: torch.device) -> Spans | None:
     """Each row's open stretch; None where a row has several, or heads differ."""
     if mask.spans is not None:
         first, past = mask.spans(torch.arange(rows, device=device))
         first = first.clamp(0, keys)
-        return first, torch.maximum(past.clamp(0, keys), first)
+        return Spans(low=first, high=torch.maximum(past.clamp(0, keys), first))
     if mask.heads > 1:
         return None
     starts, stops = [], []
@@ -127,7 +135,7 @@ def _spans(mask: Mask, rows: int, keys: int, device: torch.device) -> tuple[Tens
             return None
         starts.append(begins.to(torch.uint8).argmax(dim=-1))
         stops.append(starts[-1] + cells.sum(dim=-1))
-    return torch.cat(starts), torch.cat(stops)
+    return Spans(low=torch.cat(starts), high=torch.cat(stops))
 
 
 def _counted(mask: Mask, rows: int, keys: int, device: torch.device) -> Tensor:

@@ -24,6 +24,7 @@ from attnscope.measure.rounding import ROUNDING_FACTOR, score_rounding
 from attnscope.measure.row_parts import Problem, RowSums
 from attnscope.measure.statistics import LOCAL_FROM, Statistic
 from attnscope.measure.streaming import row_sums
+from attnscope.measure.triton_rows import triton_row_sums, usable
 from attnscope.records import AttentionCall
 
 _SURE = 6.0
@@ -38,7 +39,7 @@ def focus_of(call: AttentionCall, ids: Int[Tensor, " key"]) -> CallFocus:
     if call.query is None or call.key is None or call.score_mod is not None:
         return tally(call, ids).counted()
     problem = _problem(call, call.query[0], call.key[0], ids.to(call.output.device))
-    sums = row_sums(problem)
+    sums = _sums(problem)
     taken = _left_by_sinks(sums, call.sinks)
     means = Means()
     means.add(_statistics(problem, sums, taken), problem.open.visible > 0)
@@ -65,6 +66,23 @@ def _problem(call: AttentionCall, query: Tensor, key: Tensor, ids: Tensor) -> Pr
         open=openness(call, query.device),
         ids=ids,
         probes=torch.stack([_wide(value) @ _signs(value), _wide(value).norm(dim=-1)]),
+    )
+
+
+def _sums(problem: Problem) -> RowSums:
+    """By Triton where it can be asked, else by torch."""
+    spans, dtype = problem.open.spans, problem.query.dtype
+    if spans is None or problem.bias or problem.key.dtype != dtype or not usable(problem.query):
+        return row_sums(problem)
+    return triton_row_sums(
+        problem.query,
+        problem.key,
+        scale=problem.scale,
+        softcap=problem.softcap,
+        spans=spans,
+        ids=problem.ids,
+        sinks=problem.sinks,
+        probes=problem.probes,
     )
 
 
