@@ -82,16 +82,18 @@ class HeadFocus:
     role_score: float
     """That pattern's score, 0 to 1."""
     compared: int
-    """Rows whose output was recomputed in float64: all of them in a trace, a sample in `heads`."""
+    """Rows whose output was recomputed: in a trace in float64, in `heads` in float32 and along one
+    direction of random signs."""
     verified: bool
     """True when the recomputed output of each of these rows matches the kernel's own within
     rounding; where the kernel's mask was not seen, also at least one row must be one that a wider
     mask would move."""
     difference: float
-    """Largest difference between recomputed and kernel output; NaN if none was recomputed."""
+    """Largest difference between recomputed and kernel output, in `heads` along a direction of unit
+    length; NaN if none was recomputed."""
     rounding: float
     """Largest ratio of a row's difference to what rounding explains there, at most 1 in a verified
-    head; see `measure.rounding.rounding_limit`. NaN as for `difference`."""
+    head; see `measure.rounding` and `measure.stream_focus`. NaN as for `difference`."""
     noticed: int
     """Rows in which one more open key would have moved the output beyond the limit."""
     noticeable: int

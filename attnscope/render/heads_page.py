@@ -98,8 +98,9 @@ def _compared(heads: Heads) -> str:
     if most == 0:
         return "Nothing could be recomputed, so no weight is confirmed by the kernel's output."
     rows = f"{most:,}" if fewest == most else f"{fewest:,} to {most:,}"
-    words = f"Each head's output was recomputed in float64 for {rows} of"
+    words = f"Each head's output was recomputed for {rows} of"
     words += f" {counted(len(heads.tokens), 'query').replace('querys', 'queries')}"
+    words += " and held against the kernel's own"
     if all(one.verified for one in heads.focus):
         return f"{words}; every head verified."
     return f"{words}."

@@ -98,6 +98,11 @@ def test_two_processes_find_what_one_finds(shared: Path, tmp_path: Path) -> None
         floor = float((table(alone, name) - table(exact, name)).abs().max())
         assert 0 < floor < 1e-5, name
         assert float((table(found, name) - table(alone, name)).abs().max()) <= 4 * floor, name
+    assert [(view.layer, view.head) for view in found.views] == [(0, 1), (1, 6)]
+    asked = attnscope.heads(IDS, model=str(shared), views=((0, 1), (1, 6)))
+    for view, right in zip(found.views, asked.views, strict=True):
+        torch.testing.assert_close(view.weights, right.weights, atol=1e-5, rtol=0)
+    assert float(alone.received.sum()) == pytest.approx(2 * len(IDS))
     limit = 4 * float((alone.received - exact.received).abs().max())
     assert float((found.received - alone.received).abs().max()) <= limit
     entropies = table(alone, "entropy").tolist()
