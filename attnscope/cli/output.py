@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import html
 import io
 import os
 import re
 import sys
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -100,6 +98,8 @@ def _content(answer: Answer, form: Format, suffix: str, width: int) -> str:
 
 
 def _html(console: Console, title: str) -> str:
+    import html
+
     from rich.terminal_theme import SVG_EXPORT_THEME
 
     page = console.export_html(theme=SVG_EXPORT_THEME)
@@ -155,6 +155,8 @@ def write(path: Path, content: str) -> None:
 
 
 def _write_whole(place: Path, content: str) -> None:
+    import tempfile
+
     handle, temporary = tempfile.mkstemp(dir=place.parent, prefix=f".{place.name}.")
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as stream:
