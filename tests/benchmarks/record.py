@@ -1,4 +1,4 @@
-"""What the benchmarks share: interleaved runs, fresh processes, and rows that say what made them."""
+"""What benchmarks share: interleaved runs, fresh processes, rows that say what made them."""
 
 from __future__ import annotations
 
@@ -51,6 +51,11 @@ def interleaved(
 def ratios(numbers: Mapping[str, Sequence[float]]) -> list[float]:
     """Run over base, pair by pair."""
     return [run / base for run, base in zip(numbers["run"], numbers["base"], strict=True)]
+
+
+def growth(numbers: Mapping[str, Sequence[float]]) -> list[float]:
+    """Run less base, pair by pair."""
+    return [run - base for run, base in zip(numbers["run"], numbers["base"], strict=True)]
 
 
 def spread(numbers: Sequence[float], digits: int = 2) -> str:

@@ -2,7 +2,7 @@
 
     python -m tests.benchmarks.startup [--pairs 11] [--save docs/benchmarks/startup.jsonl]
 
-Each number is a fresh process, the two sides in turn, both with byte-compiled code, as they are once
+Each number is a fresh process, the two sides in turn, both with byte-compiled code, as it is once
 installed; the first of each side compiles and is not counted.
 
 The Typer apps are made from the command itself: the same commands with the same help, empty bodies,
