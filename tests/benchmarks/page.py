@@ -60,9 +60,11 @@ def plots(home: Path) -> dict[str, str]:
 def _seconds(rows: Sequence[Row]) -> dict[str, Line]:
     found = _of(rows, part="time")
     lines = _lines(found, lambda one: median(one["numbers"]["run"]))
-    base = [one for one in found if one["of"]["base"] == "plain sdpa"]
-    plain = {one["of"]["tokens"]: median(one["numbers"]["base"]) for one in base}
-    return ({"plain sdpa": sorted(plain.items())} if plain else {}) | lines
+    plain: dict[float, list[float]] = {}
+    for one in _of(found, base="plain sdpa"):
+        plain.setdefault(one["of"]["tokens"], []).extend(one["numbers"]["base"])
+    base = [(tokens, median(took)) for tokens, took in sorted(plain.items())]
+    return ({"plain sdpa": base} if base else {}) | lines
 
 
 def _megabytes(rows: Sequence[Row]) -> dict[str, Line]:

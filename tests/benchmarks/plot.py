@@ -9,8 +9,9 @@ from html import escape
 
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 760, 420, 70, 170, 44, 50
 GREY = "#808080"
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
-"""Okabe and Ito's, which the colour-blind can tell apart; lines carry their names besides."""
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#C46A9B", "#B98200", "#3D9BD0")
+"""Okabe and Ito's, which the colour-blind can tell apart, the light ones darker, so that all have a
+contrast of 3 to white and to black pages; lines carry their names besides."""
 DASHES = ("", "6 3", "2 3")
 LABEL_STEP = 15
 """Pixels between the names of two lines at least."""

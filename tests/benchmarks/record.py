@@ -61,7 +61,8 @@ def growth(numbers: Mapping[str, Sequence[float]]) -> list[float]:
 def spread(numbers: Sequence[float], digits: int = 2) -> str:
     """Minimum / median / maximum."""
     three = (min(numbers), statistics.median(numbers), max(numbers))
-    return " / ".join(f"{number:,.{digits}f}" for number in three)
+    # + 0.0: a little less than nothing is not "-0"
+    return " / ".join(f"{round(number, digits) + 0.0:,.{digits}f}" for number in three)
 
 
 def fresh(module: str, *arguments: object) -> dict[str, float]:

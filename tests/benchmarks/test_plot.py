@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from tests.benchmarks.plot import HEIGHT, LABEL_STEP, Plot, decades, spaced, svg
+from tests.benchmarks.plot import COLOURS, GREY, HEIGHT, LABEL_STEP, Plot, decades, spaced, svg
 
 SVG = "{http://www.w3.org/2000/svg}"
 LINES = {"heads": [(128, 2.0), (1024, 9.0)], "a <b> & c": [(128, 3.0), (512, 30.0), (1024, 31.0)]}
@@ -56,3 +56,17 @@ def test_names_do_not_cover_each_other_and_keep_their_order() -> None:
 )
 def test_decades(values: list[float], around: tuple[float, float]) -> None:
     assert decades(values) == pytest.approx(around)
+
+
+@pytest.mark.parametrize("colour", [*COLOURS, GREY])
+@pytest.mark.parametrize("page", ["#ffffff", "#0d1117"])
+def test_colours_read_on_light_and_dark_pages(colour: str, page: str) -> None:
+    """WCAG's contrast of graphics: at least 3."""
+    darker, lighter = sorted((luminance(colour), luminance(page)))
+    assert (lighter + 0.05) / (darker + 0.05) >= 3
+
+
+def luminance(colour: str) -> float:
+    parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+    linear = [x / 12.92 if x <= 0.04045 else ((x + 0.055) / 1.055) ** 2.4 for x in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
