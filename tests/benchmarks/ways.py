@@ -136,9 +136,17 @@ def floor(tokens: int) -> tuple[Run, Run]:
     model, read = gpt2(tokens, "sdpa"), ids(tokens)
     scores, weights = (torch.empty(HEADS * BLOCK * tokens) for _ in range(2))
 
+    seen: list[int] = []
+
+    def look(query: Tensor, key: Tensor) -> None:
+        _weights(query[0], key[0], scores, weights)
+        seen.append(query.shape[-2])
+
     def run() -> None:
-        with every_sdpa(lambda query, key: _weights(query[0], key[0], scores, weights)):
+        seen.clear()
+        with every_sdpa(look):
             forward(model, read)
+        assert seen == [tokens] * LAYERS, seen
 
     return run, plain(tokens, "sdpa")
 
