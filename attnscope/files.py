@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from pathlib import Path
 
 from attnscope.errors import OutputError
@@ -43,6 +42,8 @@ def write(path: Path, content: str | bytes) -> None:
 
 
 def _write_whole(place: Path, content: bytes) -> None:
+    import tempfile
+
     handle, temporary = tempfile.mkstemp(dir=place.parent, prefix=f".{place.name}.")
     try:
         with os.fdopen(handle, "wb") as stream:

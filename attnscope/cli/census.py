@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from attnscope.cli import baseline_options, options, reports
-from attnscope.cli.accepting import acceptance
 from attnscope.cli.exit import Verdict
 from attnscope.cli.lists import ALL, parse_backends, require_one
 from attnscope.cli.output import Answer
@@ -103,6 +102,8 @@ def census(  # noqa: PLR0913, PLR0917 (a command's parameters are its options)
     width: options.Width = None,
 ) -> int:
     """Judge every causal language model that transformers registers, shrunken, one row a type."""
+    from attnscope.cli.accepting import acceptance
+
     planned = reports.plan(form, output, width, report, sarif_anchor, (resume, write_baseline))
     reports.require_apart(planned, baseline)
     require_one({"--resume": resume, "--from": saved})

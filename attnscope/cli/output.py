@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import io
 import os
 import re
@@ -109,6 +108,8 @@ def _content(answer: Answer, form: Format | Tabular, suffix: str, width: int) ->
 
 
 def _html(console: Console, title: str) -> str:
+    import html
+
     from rich.terminal_theme import SVG_EXPORT_THEME
 
     page = console.export_html(theme=SVG_EXPORT_THEME)

@@ -7,14 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from attnscope.cli import baseline_options, options, reports
-from attnscope.cli.accepting import acceptance
 from attnscope.cli.exit import Verdict
-from attnscope.cli.judging import judge
 from attnscope.cli.lists import require_length
 from attnscope.cli.output import Answer
 from attnscope.cli.prompt import read_prompt
 from attnscope.cli.streams import say
-from attnscope.cli.targets import project_here, settings, targets
 from attnscope.errors import PromptError
 from attnscope.files import write
 
@@ -54,6 +51,10 @@ def verify_mask(  # noqa: PLR0913, PLR0917 (a command's parameters are its optio
     width: options.Width = None,
 ) -> int:
     """Prove that no token sees what it must not: masks, influence, padding, caches, backends."""
+    from attnscope.cli.accepting import acceptance
+    from attnscope.cli.judging import judge
+    from attnscope.cli.targets import project_here, settings, targets
+
     line = settings(locals())
     others = (reproducer, write_baseline)
     planned = reports.plan(form, output, width, report, sarif_anchor, others)

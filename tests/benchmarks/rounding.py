@@ -1,6 +1,6 @@
 """How far right answers and wrong masks are from the rounding limit.
 
-    python tests/benchmarks/rounding.py [--only llama]
+    python -m tests.benchmarks.rounding [--only llama]
 
 One line for each small model, backend and dtype, in units of what rounding explains without its
 factor: the largest difference of right answers, and the smallest largest-row difference of any head
