@@ -11,6 +11,7 @@ from attnscope.errors import SelectionError
 from attnscope.heads_options import HeadsOptions, placed
 from attnscope.measure.call_focus import CallFocus
 from attnscope.measure.stream_focus import focus_of
+from attnscope.measure.streaming import Scratch
 from attnscope.measure.zoom import Zoom
 from attnscope.records import AttentionCall, HeadFocus, Heads, HeadView, ModelInfo, Tokens, Unseen
 from attnscope.text import ranges
@@ -35,6 +36,7 @@ class HeadsTally:
         self._received: dict[int, Tensor] = {}
         self._zooms: dict[tuple[int, int], Zoom] = {}
         self._unchecked: list[str] = []
+        self._scratch = Scratch()
 
     def begin(self, window: tuple[int, int]) -> None:
         """The calls that follow read the tokens of this window."""
@@ -51,7 +53,7 @@ class HeadsTally:
         if call.unexplained:
             self._unchecked.append(f"{call.module}: {call.unexplained}")
         start, stop = self._window
-        found = focus_of(call, self._ids[start:stop])
+        found = focus_of(call, self._ids[start:stop], self._scratch)
         place = (call.layer, self._calls[call.layer])
         self._calls[call.layer] += 1
         if place in self._focus:

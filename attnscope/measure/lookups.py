@@ -11,6 +11,8 @@ class Occurrences:
     """Earlier occurrences of each token; the work is one sort, then one step a pair found."""
 
     def __init__(self, ids: Int[Tensor, " key"]) -> None:
+        self.ids: Int[Tensor, " key"] = ids
+        """The tokens."""
         self._sorted = torch.sort(ids, stable=True).indices
         place = torch.empty_like(self._sorted)
         place[self._sorted] = torch.arange(len(ids), device=ids.device)

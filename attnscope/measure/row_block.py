@@ -62,13 +62,13 @@ class Block:
         return self.past - self.first
 
 
-def block_of(problem: Problem, occurrences: Occurrences, start: int, stop: int) -> Block:
+def block_of(problem: Problem, start: int, stop: int) -> Block:
     """The rows start..stop-1 over the keys that any of them can see."""
     first, past = problem.open.columns(start, stop)
     closed = tuple(problem.open.closed(start, stop, first, past - first))
     rows = (start + problem.offset, stop + problem.offset)
-    find = _listed if _few(occurrences, rows, past - first) else _marked
-    return Block(start, stop, first, past, closed, *find(problem, occurrences, rows, (first, past)))
+    find = _listed if _few(problem.occurrences, rows, past - first) else _marked
+    return Block(start, stop, first, past, closed, *find(problem.occurrences, rows, (first, past)))
 
 
 def _few(occurrences: Occurrences, rows: tuple[int, int], keys: int) -> bool:
@@ -76,22 +76,22 @@ def _few(occurrences: Occurrences, rows: tuple[int, int], keys: int) -> bool:
 
 
 def _listed(
-    problem: Problem, occurrences: Occurrences, rows: tuple[int, int], keys: tuple[int, int]
+    occurrences: Occurrences, rows: tuple[int, int], keys: tuple[int, int]
 ) -> tuple[Listed, Listed]:
     row, key = occurrences.pairs(*rows)
-
-    def inside(key: Tensor) -> Listed:
-        counts = (key < row + rows[0]) & (key >= keys[0]) & (key < keys[1])
-        cell = row * (keys[1] - keys[0]) + key - keys[0]
-        return Listed(row[counts], cell[counts])
-
-    return inside(key), inside(key + 1)
+    cell = row * (keys[1] - keys[0]) + key - keys[0]
+    follows = (key + 1 >= keys[0]) & (key + 1 < torch.clamp(row + rows[0], max=keys[1]))
+    found = Listed(row, cell)
+    if keys[0] > 0 or keys[1] < rows[1]:
+        inside = (key >= keys[0]) & (key < keys[1])
+        found = Listed(row[inside], cell[inside])
+    return found, Listed(row[follows], cell[follows] + 1)
 
 
 def _marked(
-    problem: Problem, occurrences: Occurrences, rows: tuple[int, int], keys: tuple[int, int]
+    occurrences: Occurrences, rows: tuple[int, int], keys: tuple[int, int]
 ) -> tuple[Marked, Marked]:
-    ids = problem.ids
+    ids = occurrences.ids
     position = torch.arange(*rows, device=ids.device)[:, None]
     key = torch.arange(*keys, device=ids.device)
     same = ids[key] == ids[position]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
+from attnscope.measure.lookups import Occurrences
 from attnscope.measure.openness import Openness
 
 NEAR = 4
@@ -34,8 +35,8 @@ class Problem:
     """One extra logit a head, which takes weight."""
     open: Openness
     """Which cells are."""
-    ids: Int[Tensor, " key"]
-    """The tokens."""
+    occurrences: Occurrences
+    """Of the tokens."""
     probes: Float[Tensor, "probe kv_head key"]
     """Numbers a key whose weighted sums are asked for."""
 

@@ -23,7 +23,7 @@ from attnscope.measure.openness import openness
 from attnscope.measure.rounding import ROUNDING_FACTOR, score_rounding
 from attnscope.measure.row_parts import Problem, RowSums
 from attnscope.measure.statistics import LOCAL_FROM, Statistic
-from attnscope.measure.streaming import row_sums
+from attnscope.measure.streaming import Scratch, row_sums
 from attnscope.measure.triton_rows import triton_row_sums, usable
 from attnscope.records import AttentionCall
 
@@ -31,7 +31,9 @@ _SURE = 6.0
 """2 exp(-6² / 2) is 3e-8."""
 
 
-def focus_of(call: AttentionCall, ids: Int[Tensor, " key"]) -> CallFocus:
+def focus_of(
+    call: AttentionCall, ids: Int[Tensor, " key"], scratch: Scratch | None = None
+) -> CallFocus:
     """The heads of one call; `ids` are the tokens at the key positions.
 
     Calls whose scores only the reference understands are left to it.
@@ -39,7 +41,7 @@ def focus_of(call: AttentionCall, ids: Int[Tensor, " key"]) -> CallFocus:
     if call.query is None or call.key is None or call.score_mod is not None:
         return tally(call, ids).counted()
     problem = _problem(call, call.query[0], call.key[0], ids.to(call.output.device))
-    sums = _sums(problem)
+    sums = _sums(problem, scratch)
     taken = _left_by_sinks(sums, call.sinks)
     means = Means()
     means.add(_statistics(problem, sums, taken), problem.open.visible > 0)
@@ -64,23 +66,23 @@ def _problem(call: AttentionCall, query: Tensor, key: Tensor, ids: Tensor) -> Pr
         bias=tuple(term[0] for term in call.bias),
         sinks=call.sinks,
         open=openness(call, query.device),
-        ids=ids,
-        probes=torch.stack([_wide(value) @ _signs(value), _wide(value).norm(dim=-1)]),
+        occurrences=Occurrences(ids),
+        probes=torch.stack([_along_signs(value), _wide(value).norm(dim=-1)]),
     )
 
 
-def _sums(problem: Problem) -> RowSums:
+def _sums(problem: Problem, scratch: Scratch | None) -> RowSums:
     """By Triton where it can be asked, else by torch."""
     spans, dtype = problem.open.spans, problem.query.dtype
     if spans is None or problem.bias or problem.key.dtype != dtype or not usable(problem.query):
-        return row_sums(problem)
+        return row_sums(problem, scratch)
     return triton_row_sums(
         problem.query,
         problem.key,
         scale=problem.scale,
         softcap=problem.softcap,
         spans=spans,
-        ids=problem.ids,
+        ids=problem.occurrences.ids,
         sinks=problem.sinks,
         probes=problem.probes,
     )
@@ -90,10 +92,14 @@ def _wide(tensor: Tensor) -> Tensor:
     return tensor.to(torch.promote_types(tensor.dtype, torch.float32))
 
 
-def _signs(value: Tensor) -> Float[Tensor, " d_v"]:
+def _along_signs(vectors: Float[Tensor, "head row d_v"]) -> Float[Tensor, "head row"]:
+    """Their products with one vector of random signs, always the same one."""
     generator = torch.Generator().manual_seed(0)
-    signs = torch.randint(0, 2, (value.shape[-1],), generator=generator) * 2 - 1
-    return signs.to(value.device, _wide(value[:0]).dtype)
+    signs = torch.randint(0, 2, (vectors.shape[-1],), generator=generator) * 2 - 1
+    wide = _wide(vectors)
+    # transposed, which spares a copy of what the model keeps in another order
+    along: Tensor = signs.to(wide).expand(len(wide), 1, -1) @ wide.mT
+    return along[:, 0]
 
 
 def _left_by_sinks(sums: RowSums, sinks: Tensor | None) -> Float[Tensor, "head row"]:
@@ -109,7 +115,7 @@ def _statistics(problem: Problem, sums: RowSums, share: Tensor) -> dict[str, Sta
     rows = torch.arange(sums.lse.shape[1], device=sums.lse.device)
     position = rows + problem.offset
     visible = problem.open.visible
-    occurrences = Occurrences(problem.ids)
+    occurrences = problem.occurrences
     every = torch.ones_like(visible, dtype=torch.bool)
     entropy = _entropy(sums, share, sinks=problem.sinks is not None)
     choices = visible + (problem.sinks is not None)
@@ -147,14 +153,14 @@ class _Matching:
 
     def result(self) -> Match:
         """Whether each head's rows match, and in how many a wider mask would have shown."""
-        own = _wide(self.call.output[0]) @ _signs(self.call.output)
+        own = _along_signs(self.call.output[0])
         carried = self.sums.probes[1] * self.share
         limit = self._limit() * carried
         gap = (self.sums.probes[0] * self.share - own).abs()
         ratio = torch.where(gap == 0, 0.0, gap / limit).nan_to_num(nan=torch.inf, posinf=torch.inf)
         ratio = ratio.masked_fill(~limit.isfinite(), torch.inf)
         effect, closed = self._next_key(own)
-        noticed = ((effect > limit) & closed).sum(dim=-1)
+        noticed = ((effect > limit[:, : len(closed)]) & closed).sum(dim=-1)
         noticeable = closed.sum().expand(self.call.heads)
         told = (noticed > 0) | (noticeable == 0)
         verified = (ratio.amax(dim=-1) <= 1.0) & (told | self.call.witnessed)
@@ -186,19 +192,18 @@ class _Matching:
         """How far each output would move if its row saw one key more, the next one, and where it
         does not. Position biases are left out of its score.
         """
-        problem, group = self.problem, self.problem.group
-        rows = torch.arange(own.shape[1], device=own.device)
-        following = rows + problem.offset + 1
-        inside = following.clamp(max=problem.key.shape[1] - 1)
-        key = _wide(problem.key)[:, inside]
-        query = _wide(problem.query).reshape(-1, group, *problem.query.shape[1:])
-        score = torch.einsum("kgrd,krd->kgr", query, key).flatten(0, 1) * problem.scale
+        problem, sums = self.problem, self.sums
+        begin = problem.offset + 1
+        rows = problem.key.shape[1] - begin  # the last one has no next key
+        pairs = zip(torch.split(problem.query[:, :rows], problem.group), problem.key, strict=True)
+        # head by head, so that the products never take more room than one head does
+        score = torch.cat([(_wide(query) * _wide(key[begin:])).sum(dim=-1) for query, key in pairs])
+        score *= problem.scale
         if problem.softcap is not None:
             score = problem.softcap * torch.tanh(score / problem.softcap)
-        total = self.sums.lse
+        total = sums.lse[:, :rows]
         if problem.sinks is not None:
             total = torch.logaddexp(total, problem.sinks[:, None].to(total))
-        value = problem.probes[0][:, inside].repeat_interleave(group, dim=0)
-        moved = (value - own).abs() * torch.sigmoid(score - total)
-        closed = (following < problem.key.shape[1]) & ~problem.open.next_seen(problem.offset)
-        return moved, closed
+        value = problem.probes[0, :, begin:].repeat_interleave(problem.group, dim=0)
+        moved = (value - own[:, :rows]).abs() * torch.sigmoid(score - total)
+        return moved, ~problem.open.next_seen(problem.offset)[:rows]

@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 
 from attnscope.masks import PENALTY
-from attnscope.measure.lookups import Occurrences
 from attnscope.measure.openness import CLOSED
 from attnscope.measure.row_block import Block, block_of
 from attnscope.measure.row_parts import NEAR, Problem, RowSums
@@ -22,20 +21,33 @@ _ROWS = 128
 """Rows of a block where there is room: fewer waste calls, more waste closed cells."""
 
 
-def row_sums(problem: Problem) -> RowSums:
+class Scratch:
+    """Room for the blocks of one call after the other; fresh memory takes time to come by."""
+
+    def __init__(self) -> None:
+        self._room = torch.empty(0)
+
+    def two(self, size: int, like: Tensor) -> tuple[Tensor, Tensor]:
+        """Two tensors of so many numbers, of the dtype and on the device of another."""
+        known = self._room.dtype == like.dtype and self._room.device == like.device
+        if not known or len(self._room) < 2 * size:
+            self._room = like.new_empty(2 * size)
+        return self._room[:size], self._room[size : 2 * size]
+
+
+def row_sums(problem: Problem, scratch: Scratch | None = None) -> RowSums:
     """The sums of every row, on the device of the call; float32, float64 for a float64 call."""
     sums = _blank(problem)
-    occurrences = Occurrences(problem.ids)
     kv_heads, keys = problem.key.shape[:2]
-    room = _BLOCK_BYTES // sums.lse.element_size()
-    rows = max(1, min(_ROWS, room // (problem.group * keys)))
-    step = min(kv_heads, max(1, room // (problem.group * keys * rows)))
-    scratch = tuple(sums.lse.new_empty(step * problem.group * rows * keys) for _ in range(2))
+    most = _BLOCK_BYTES // sums.lse.element_size()
+    rows = max(1, min(_ROWS, most // (problem.group * keys)))
+    step = min(kv_heads, max(1, most // (problem.group * keys * rows)))
+    room = (scratch or Scratch()).two(step * problem.group * rows * keys, sums.lse)
     parts = [_Part(problem, sums, slice(at, at + step)) for at in range(0, kv_heads, step)]
     for start in range(0, problem.query.shape[1], rows):
-        block = block_of(problem, occurrences, start, min(start + rows, problem.query.shape[1]))
+        block = block_of(problem, start, min(start + rows, problem.query.shape[1]))
         for part in parts:
-            part.add(block, scratch)
+            part.add(block, room)
     return sums
 
 
@@ -65,7 +77,8 @@ class _Part:
         self._sums = sums
         self._heads = slice(shared.start * problem.group, shared.stop * problem.group)
         self._key = problem.key[shared].to(sums.lse.dtype).transpose(-1, -2)
-        self._probes = problem.probes[:, shared].to(sums.lse.dtype)
+        probes = problem.probes[:, shared].transpose(0, 1).to(sums.lse.dtype)
+        self._vectors = torch.cat([torch.zeros_like(probes[:, :1]), probes], dim=1)
 
     def add(self, block: Block, scratch: tuple[Tensor, ...]) -> None:
         """Count a block of rows."""
@@ -142,22 +155,17 @@ class _Part:
         self._rows(self._sums.future, block).copy_(later.amax(dim=-1))
 
     def _products(self, block: Block, weights: Tensor, lse: Tensor) -> None:
-        """Every statistic that is a product of the weights with a vector."""
+        """Every statistic that is a product of the weights with a vector, from one product."""
         # counted from the block's end, so that small distances keep their digits
         end = block.stop - 1 + self._problem.offset
-        away = end - torch.arange(block.first, block.past, device=lse.device, dtype=lse.dtype)
+        vectors = self._vectors[..., block.first : block.past]
+        vectors[:, 0] = end - torch.arange(block.first, block.past, device=lse.device)
+        grouped = weights.view(vectors.shape[0], -1, block.columns)
+        # this way round it is three times as fast as weights @ vectors
+        found = (vectors @ grouped.mT).transpose(0, 1).reshape(-1, *lse.shape)
         behind = torch.arange(block.stop - block.start - 1, -1, -1, device=lse.device)
-        distance = weights @ away - behind * lse.isfinite()
-        self._rows(self._sums.distance, block).copy_(distance)
-        for table, probe in zip(self._sums.probes, self._probes, strict=True):
-            # head by head: one product of a matrix with a vector is faster than a batch of them
-            found = [
-                each.flatten(0, 1) @ numbers[block.first : block.past]
-                for each, numbers in zip(
-                    torch.split(weights, self._problem.group), probe, strict=True
-                )
-            ]
-            self._rows(table, block).copy_(torch.cat(found).view(lse.shape))
+        self._rows(self._sums.distance, block).copy_(found[0] - behind * lse.isfinite())
+        self._rows(self._sums.probes, block).copy_(found[1:])
         if self._problem.sinks is None:
             total = weights.sum(dim=1)
         else:

@@ -24,6 +24,7 @@ from attnscope.masks import (
 )
 from attnscope.measure import streaming
 from attnscope.measure.attention import Rows, weight_rows
+from attnscope.measure.lookups import Occurrences
 from attnscope.measure.openness import openness
 from attnscope.measure.row_parts import Problem, RowSums
 from attnscope.measure.statistics import row_statistics
@@ -82,7 +83,7 @@ def problem_of(call: AttentionCall, dtype: torch.dtype, ids: Tensor = IDS) -> Pr
         bias=tuple(term[0] for term in call.bias),
         sinks=call.sinks,
         open=openness(call, torch.device("cpu")),
-        ids=ids,
+        occurrences=Occurrences(ids),
         probes=call.value[0].sum(dim=-1)[None],
     )
 
