@@ -3,9 +3,9 @@
 Whether the weights are the kernel's own is asked of every row without a second product of weights
 and values (Freivalds 1979): with one vector r of random signs, (w · V) r = w · (V r), and the
 right-hand side is one more weighted sum. As in `measure.rounding`, two right outputs differ by a
-vector that is no longer than `ROUNDING_FACTOR · (eps + δ) · Σ w · |v|`; random signs make more than
-`_SURE` times its length of it once in 10^7 rows that are that far off (Hoeffding 1963), and the
-largest seen is a twentieth of that.
+vector that is no longer than `ROUNDING_FACTOR · (eps + δ) · Σ w · |v|`, and random signs make a few
+times its length of it at most (Hoeffding 1963): `_SURE` times are allowed. Measured: see
+docs/architecture.md, "Long inputs".
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from attnscope.measure.streaming import Scratch, row_sums
 from attnscope.measure.triton_rows import triton_row_sums, usable
 from attnscope.records import AttentionCall
 
-_SURE = 6.0
-"""2 exp(-6² / 2) is 3e-8."""
+_SURE = 3.0
+"""Fixed once from measurements; see above."""
 
 
 def focus_of(

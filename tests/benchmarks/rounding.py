@@ -1,11 +1,12 @@
 """How far right answers and wrong masks are from the rounding limit.
 
-    python -m tests.benchmarks.rounding [--only llama]
+    python -m tests.benchmarks.rounding [--only llama] [--streamed]
 
 One line for each small model, backend and dtype, in units of what rounding explains without its
 factor: the largest difference of right answers, and the smallest largest-row difference of any head
 when each query sees one key more, from the first query on and from query 24 on. `ROUNDING_FACTOR`
-was set from this once.
+was set from this once. With `--streamed` the same by the proof of `attnscope heads`, in units of
+what that allows: more than 1 is not verified.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from attnscope.errors import AttnscopeError
 from attnscope.masks import PENALTY, Mask
 from attnscope.measure.focus import tally
 from attnscope.measure.rounding import ROUNDING_FACTOR
+from attnscope.measure.stream_focus import focus_of
 from attnscope.records import AttentionCall
 from attnscope.shrink import build
 from tests.tiny import TINY
@@ -60,10 +62,18 @@ def _llama(width: int, gain: int) -> Make:
     return make
 
 
+Distances = Callable[[AttentionCall], Tensor]
+
+
 def distances(call: AttentionCall) -> Tensor:
     """Each head's largest difference, in units of the estimate."""
     heads = tally(call, torch.zeros(call.keys, dtype=torch.long)).result()
     return torch.tensor([head.rounding for head in heads]) * ROUNDING_FACTOR
+
+
+def streamed(call: AttentionCall) -> Tensor:
+    """Each head's largest difference along one direction, as a share of its limit."""
+    return focus_of(call, torch.zeros(call.keys, dtype=torch.long)).match.rounding
 
 
 def widened(call: AttentionCall, first: int) -> AttentionCall:
@@ -83,7 +93,9 @@ def widened(call: AttentionCall, first: int) -> AttentionCall:
     return replace(call, mask=wider, bias=bias)
 
 
-def measure(model: PreTrainedModel, tokens: int) -> tuple[float, float, float]:
+def measure(
+    model: PreTrainedModel, tokens: int, distances: Distances
+) -> tuple[float, float, float]:
     """(right answers, all rows widened, late rows widened)."""
     calls: list[AttentionCall] = []
     ids = torch.randint(5, 90, (tokens,), generator=torch.Generator().manual_seed(1)).tolist()
@@ -99,17 +111,19 @@ def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", default="")
-    only = parser.parse_args().only
+    parser.add_argument("--streamed", action="store_true")
+    options = parser.parse_args()
+    only, engine = options.only, streamed if options.streamed else distances
     transformers.logging.set_verbosity_error()
     print(f"{'model':22} {'backend':8} {'dtype':9} {'right':>7} {'wider':>10} {'late':>10}")
     for name, make, tokens in models():
         for backend in ("eager", "sdpa"):
             for dtype in DTYPES if only in name else ():
                 try:
-                    numbers = measure(make(backend).to(dtype), tokens)
+                    numbers = measure(make(backend).to(dtype), tokens, engine)
                 except (AttnscopeError, ValueError):
                     continue  # not every architecture has every backend
-                columns = f"{numbers[0]:7.2f} {numbers[1]:10.3g} {numbers[2]:10.3g}"
+                columns = f"{numbers[0]:7.3f} {numbers[1]:10.3g} {numbers[2]:10.3g}"
                 print(f"{name:22} {backend:8} {str(dtype)[6:]:9} {columns}", flush=True)
 
 

@@ -97,6 +97,7 @@ def test_two_processes_find_what_one_finds(shared: Path, tmp_path: Path) -> None
         # lies between them, and twice again leaves room for sixteen heads being few.
         floor = float((table(alone, name) - table(exact, name)).abs().max())
         assert 0 < floor < 1e-5, name
+        floor = max(floor, torch.finfo(torch.float32).eps)  # float32 knows no smaller differences
         assert float((table(found, name) - table(alone, name)).abs().max()) <= 4 * floor, name
     assert [(view.layer, view.head) for view in found.views] == [(0, 1), (1, 6)]
     asked = attnscope.heads(IDS, model=str(shared), views=((0, 1), (1, 6)))
