@@ -32,7 +32,7 @@ def test_a_long_text_says_that_it_was_read_in_windows() -> None:
     output = told(heads.long())
     assert "30,000 tokens, read in 59 windows of 512, in 12 s" in output
     assert "tokens of different windows did not see each other" in output
-    assert "for 64 of 30,000 queries; every head verified." in output
+    assert "for 64 of 30,000 queries and held against the kernel's own; every head verified." in output
     lines = printed(heads_page(heads.long(), Order()), 100).splitlines()
     assert len(lines) < 120
 
@@ -51,7 +51,7 @@ def test_heads_that_are_not_verified_and_heads_that_leak() -> None:
         make_focus(1, 0, future_weight=1e-5),
     )
     output = told(heads.make_heads(focus=focus, model=make_model(name="my model")))
-    assert "for 2 to 3 of 5 queries." in output
+    assert "for 2 to 3 of 5 queries and held against the kernel's own." in output
     assert "? 1 head not verified: L0.H0" in output
     assert "! WEIGHT ON A LATER TOKEN in L0.H1, L1.H0; the largest is 0.25, in L0.H1." in output
     assert "Run `attnscope verify-mask 'my model'`." in output
