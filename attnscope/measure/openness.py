@@ -76,6 +76,14 @@ class Openness:
                 column = torch.arange(left, right, device=begin.device)
                 yield left, right, ((column < begin[:, None]) | (column >= end[:, None]))[None]
 
+    def blind(self, start: int, stop: int) -> Bool[Tensor, "mask_head row"] | None:
+        """The rows that see no key; None where all of them see some."""
+        if self.spans is not None:
+            none = (self.visible[start:stop] == 0)[None]
+        else:
+            none = ~self._cells(start, stop).any(dim=-1)
+        return none if bool(none.any()) else None
+
     def next_seen(self, offset: int) -> Bool[Tensor, " row"]:
         """True for rows that see the key after their own; where heads differ, in any of them.
 

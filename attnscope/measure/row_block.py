@@ -24,10 +24,10 @@ class Listed:
     cell: Int[Tensor, " cell"]
     """Counted along the block's rows."""
 
-    def total(self, weights: Tensor) -> Tensor:
-        """The weight on these cells, (head, row) of (head, row, key)."""
-        found = weights.flatten(1).index_select(1, self.cell)
-        return weights.new_zeros(weights.shape[:2]).index_add_(1, self.row, found)
+    def weigh(self, weights: Tensor, total: Tensor) -> None:
+        """Add the weight on these cells, (head, row, key), to the zeros of (head, row)."""
+        if len(self.cell):
+            total.index_add_(1, self.row, weights.flatten(1).index_select(1, self.cell))
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +36,9 @@ class Marked:
 
     cells: Bool[Tensor, "row key"]
 
-    def total(self, weights: Tensor) -> Tensor:
-        """The weight on these cells, (head, row) of (head, row, key)."""
-        return (weights * self.cells).sum(dim=-1)
+    def weigh(self, weights: Tensor, total: Tensor) -> None:
+        """Add the weight on these cells, (head, row, key), to the zeros of (head, row)."""
+        total += (weights * self.cells).sum(dim=-1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +51,10 @@ class Block:
     past: int
     closed: tuple[tuple[int, int, Tensor], ...]
     """As `Openness.closed` gives them."""
+    blind: Bool[Tensor, "mask_head row"] | None
+    """Rows that see no key; None where all see some."""
+    ahead: bool
+    """False where no row sees a key after its own position."""
     duplicate: Listed | Marked
     """Earlier occurrences of each row's token."""
     induction: Listed | Marked
@@ -67,8 +71,11 @@ def block_of(problem: Problem, start: int, stop: int) -> Block:
     first, past = problem.open.columns(start, stop)
     closed = tuple(problem.open.closed(start, stop, first, past - first))
     rows = (start + problem.offset, stop + problem.offset)
+    blind = problem.open.blind(start, stop)
+    ahead = problem.open.ahead(start, stop)
     find = _listed if _few(problem.occurrences, rows, past - first) else _marked
-    return Block(start, stop, first, past, closed, *find(problem.occurrences, rows, (first, past)))
+    repeats = find(problem.occurrences, rows, (first, past))
+    return Block(start, stop, first, past, closed, blind, ahead, *repeats)
 
 
 def _few(occurrences: Occurrences, rows: tuple[int, int], keys: int) -> bool:

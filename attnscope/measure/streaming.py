@@ -76,7 +76,8 @@ class _Part:
         self._problem = problem
         self._sums = sums
         self._heads = slice(shared.start * problem.group, shared.stop * problem.group)
-        self._key = problem.key[shared].to(sums.lse.dtype).transpose(-1, -2)
+        # one copy is cheaper than reading rows far apart, as models keep them, in every block
+        self._key = problem.key[shared].to(sums.lse.dtype).contiguous().mT
         probes = problem.probes[:, shared].transpose(0, 1).to(sums.lse.dtype)
         self._vectors = torch.cat([torch.zeros_like(probes[:, :1]), probes], dim=1)
 
@@ -85,18 +86,21 @@ class _Part:
         scores = self._scores(block, scratch[0])
         weights = scratch[1][: scores.numel()].view(scores.shape)
         torch.softmax(scores, dim=-1, out=weights)
-        largest = scores.amax(dim=-1)
-        blind = largest <= CLOSED / 2
-        if bool(blind.any()):
+        # the largest weight is 1 over the denominator
+        lse = scores.amax(dim=-1) - weights.amax(dim=-1).log()
+        if block.blind is not None:
+            blind = block.blind[self._heads] if len(block.blind) > 1 else block.blind
             weights.masked_fill_(blind[..., None], 0.0)
-        lse = (largest - weights.amax(dim=-1).log()).masked_fill(blind, -torch.inf)
+            lse.masked_fill_(blind, -torch.inf)
         self._rows(self._sums.lse, block).copy_(lse)
         self._places(block, weights)
-        self._repeats(block, weights)
-        self._future(block, weights)
+        block.duplicate.weigh(weights, self._rows(self._sums.duplicate, block))
+        block.induction.weigh(weights, self._rows(self._sums.induction, block))
+        if block.ahead:
+            self._future(block, weights)
         self._products(block, weights, lse)
         # last, because it takes the place of the scores
-        self._rows(self._sums.score, block).copy_(scores.mul_(weights).sum(dim=-1))
+        torch.sum(scores.mul_(weights), dim=-1, out=self._rows(self._sums.score, block))
 
     def _rows(self, table: Tensor, block: Block) -> Tensor:
         return table[..., self._heads, block.start : block.stop]
@@ -132,22 +136,27 @@ class _Part:
 
     def _places(self, block: Block, weights: Tensor) -> None:
         """Weights on the nearest keys and on the first."""
-        for back in range(NEAR):
-            shift = block.start + self._problem.offset - back - block.first
-            found = weights.diagonal(shift, dim1=-2, dim2=-1)
-            begin = block.start + max(0, -shift)
-            self._sums.near[back, self._heads, begin : begin + found.shape[-1]] = found
+        own = block.start + self._problem.offset - block.first  # the first row's own column
+        if own >= NEAR - 1 and own + block.stop - block.start <= block.columns:
+            size = (len(weights), block.stop - block.start, NEAR)
+            strides = (weights.stride(0), block.columns + 1, 1)
+            band = weights.as_strided(size, strides, weights.storage_offset() + own - NEAR + 1)
+            self._rows(self._sums.near, block).copy_(band.permute(2, 0, 1).flip(0))
+        else:
+            self._diagonals(block, weights, own)
         if block.first == 0:
             self._rows(self._sums.first, block).copy_(weights[..., 0])
 
-    def _repeats(self, block: Block, weights: Tensor) -> None:
-        """Weights on earlier occurrences of the rows' tokens, and on what followed them."""
-        self._rows(self._sums.duplicate, block).copy_(block.duplicate.total(weights))
-        self._rows(self._sums.induction, block).copy_(block.induction.total(weights))
+    def _diagonals(self, block: Block, weights: Tensor, own: int) -> None:
+        """The nearest keys one by one, where rows have fewer than that many before them."""
+        for back in range(NEAR):
+            found = weights.diagonal(own - back, dim1=-2, dim2=-1)
+            begin = block.start + max(0, back - own)
+            self._sums.near[back, self._heads, begin : begin + found.shape[-1]] = found
 
     def _future(self, block: Block, weights: Tensor) -> None:
         begin = max(block.start + self._problem.offset + 1, block.first)
-        if begin >= block.past or not self._problem.open.ahead(block.start, block.stop):
+        if begin >= block.past:
             return
         key = torch.arange(begin, block.past, device=weights.device)
         row = torch.arange(block.start, block.stop, device=key.device) + self._problem.offset

@@ -32,7 +32,9 @@ def test_a_long_text_says_that_it_was_read_in_windows() -> None:
     output = told(heads.long())
     assert "30,000 tokens, read in 59 windows of 512, in 12 s" in output
     assert "tokens of different windows did not see each other" in output
-    assert "for 64 of 30,000 queries and held against the kernel's own; every head verified." in output
+    assert (
+        "for 64 of 30,000 queries and held against the kernel's own; every head verified." in output
+    )
     lines = printed(heads_page(heads.long(), Order()), 100).splitlines()
     assert len(lines) < 120
 
