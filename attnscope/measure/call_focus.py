@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from attnscope.measure.attention import exact
 from attnscope.measure.roles import role_of
 from attnscope.measure.statistics import Statistic
 from attnscope.records import HeadFocus
@@ -27,7 +28,7 @@ class Means:
         for name, statistic in statistics.items():
             counts = statistic.counts & sees
             values = statistic.values.masked_fill(~counts, 0.0)
-            self._note(name, values.sum(dim=-1, dtype=torch.float64), int(counts.sum()))
+            self._note(name, exact(values).sum(dim=-1), int(counts.sum()))
 
     def join(self, other: Means) -> None:
         """Count what another has counted, of the same heads."""
@@ -76,7 +77,7 @@ class CallFocus:
     future: Float[Tensor, " head"]
     """Largest weight on a later key."""
     received: Float[Tensor, "head key"]
-    """Weight that each key receives, summed over rows; of the window that was added last."""
+    """Weight that each key receives, summed over rows."""
     means: Means = field(default_factory=Means)
     strongest: tuple[Tensor, Tensor] | None = None
     """The largest weight that a key receives from each head, and its position in the whole text."""
@@ -91,7 +92,6 @@ class CallFocus:
         self.means.join(other.means)
         self.future = torch.maximum(self.future, other.future)
         self.match = _both(self.match, other.match)
-        self.received = other.received
         assert self.strongest is not None
         assert other.strongest is not None
         (weight, at), (new, place) = self.strongest, other.strongest

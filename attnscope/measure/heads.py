@@ -11,7 +11,7 @@ from attnscope.errors import SelectionError
 from attnscope.heads_options import HeadsOptions, placed
 from attnscope.measure.call_focus import CallFocus
 from attnscope.measure.stream_focus import focus_of
-from attnscope.measure.streaming import Scratch
+from attnscope.measure.workspace import Scratch, Workspace
 from attnscope.measure.zoom import Zoom
 from attnscope.records import AttentionCall, HeadFocus, Heads, HeadView, ModelInfo, Tokens, Unseen
 from attnscope.text import ranges
@@ -37,11 +37,13 @@ class HeadsTally:
         self._zooms: dict[tuple[int, int], Zoom] = {}
         self._unchecked: list[str] = []
         self._scratch = Scratch()
+        self._workspaces: dict[torch.device, Workspace] = {}
 
     def begin(self, window: tuple[int, int]) -> None:
         """The calls that follow read the tokens of this window."""
         self._window = window
         self._calls.clear()
+        self._workspaces.clear()
 
     def add(self, call: AttentionCall) -> None:
         """Measure one call."""
@@ -52,8 +54,8 @@ class HeadsTally:
             return
         if call.unexplained:
             self._unchecked.append(f"{call.module}: {call.unexplained}")
-        start, stop = self._window
-        found = focus_of(call, self._ids[start:stop], self._scratch)
+        start = self._window[0]
+        found = focus_of(call, self._workspace(call.output.device))
         place = (call.layer, self._calls[call.layer])
         self._calls[call.layer] += 1
         if place in self._focus:
@@ -61,6 +63,9 @@ class HeadsTally:
         else:
             self._focus[place] = found
         self._note_received(call.layer, found.received.mean(dim=0).cpu())
+        found.received = found.received.new_empty(
+            call.heads, 0
+        )  # one row a head is too much to keep
         for layer, head in self._asked:
             if layer == call.layer and 0 <= head < call.heads:
                 self._zoom(layer, head).add(call, start)
@@ -77,6 +82,12 @@ class HeadsTally:
         if (call.queries, call.keys) != (size, size):
             return f"a call of {call.queries} queries over {call.keys} keys, not {size} over {size}"
         return None
+
+    def _workspace(self, device: torch.device) -> Workspace:
+        if device not in self._workspaces:
+            ids = self._ids[slice(*self._window)].to(device)
+            self._workspaces[device] = Workspace(ids, self._scratch)
+        return self._workspaces[device]
 
     def _note_received(self, layer: int, received: Tensor) -> None:
         start, stop = self._window

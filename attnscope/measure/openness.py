@@ -47,6 +47,17 @@ class Openness:
     everywhere: bool
     """True where closed cells have finite penalties that a score could beat: none is skipped."""
 
+    def same_as(self, other: Openness) -> bool:
+        """True where both are known to open the same cells, by their spans."""
+        if self.spans is None or other.spans is None:
+            return False
+        sizes = (self.keys, self.everywhere) == (other.keys, other.everywhere)
+        return (
+            sizes
+            and torch.equal(self.spans.low, other.spans.low)
+            and torch.equal(self.spans.high, other.spans.high)
+        )
+
     def columns(self, start: int, stop: int) -> tuple[int, int]:
         """(first, past the last) key that any of these rows can reach."""
         if self.everywhere:

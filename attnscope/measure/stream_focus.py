@@ -13,35 +13,33 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 from torch import Tensor
 
+from attnscope.measure.attention import exact
 from attnscope.measure.call_focus import CallFocus, Match, Means
 from attnscope.measure.focus import tally
-from attnscope.measure.lookups import Occurrences
-from attnscope.measure.openness import openness
 from attnscope.measure.rounding import ROUNDING_FACTOR, score_rounding
 from attnscope.measure.row_parts import Problem, RowSums
 from attnscope.measure.statistics import LOCAL_FROM, Statistic
-from attnscope.measure.streaming import Scratch, row_sums
+from attnscope.measure.streaming import row_sums
 from attnscope.measure.triton_rows import triton_row_sums, usable
+from attnscope.measure.workspace import Workspace
 from attnscope.records import AttentionCall
 
 _SURE = 3.0
 """Fixed once from measurements; see above."""
 
 
-def focus_of(
-    call: AttentionCall, ids: Int[Tensor, " key"], scratch: Scratch | None = None
-) -> CallFocus:
-    """The heads of one call; `ids` are the tokens at the key positions.
+def focus_of(call: AttentionCall, workspace: Workspace) -> CallFocus:
+    """The heads of one call over the tokens of a workspace.
 
     Calls whose scores only the reference understands are left to it.
     """
     if call.query is None or call.key is None or call.score_mod is not None:
-        return tally(call, ids).counted()
-    problem = _problem(call, call.query[0], call.key[0], ids.to(call.output.device))
-    sums = _sums(problem, scratch)
+        return tally(call, workspace.occurrences.ids).counted()
+    problem = _problem(call, call.query[0], call.key[0], workspace)
+    sums = _sums(problem, workspace)
     taken = _left_by_sinks(sums, call.sinks)
     means = Means()
     means.add(_statistics(problem, sums, taken), problem.open.visible > 0)
@@ -51,12 +49,12 @@ def focus_of(
         group=problem.group,
         means=means,
         match=_Matching(call, problem, sums, taken).result(),
-        future=(sums.future * taken).amax(dim=-1).double(),
+        future=exact((sums.future * taken).amax(dim=-1)),
         received=sums.received.float(),
     )
 
 
-def _problem(call: AttentionCall, query: Tensor, key: Tensor, ids: Tensor) -> Problem:
+def _problem(call: AttentionCall, query: Tensor, key: Tensor, workspace: Workspace) -> Problem:
     value = call.value[0]
     return Problem(
         query=query,
@@ -65,17 +63,17 @@ def _problem(call: AttentionCall, query: Tensor, key: Tensor, ids: Tensor) -> Pr
         softcap=call.softcap,
         bias=tuple(term[0] for term in call.bias),
         sinks=call.sinks,
-        open=openness(call, query.device),
-        occurrences=Occurrences(ids),
+        open=workspace.opened(call),
+        occurrences=workspace.occurrences,
         probes=torch.stack([_along_signs(value), _wide(value).norm(dim=-1)]),
     )
 
 
-def _sums(problem: Problem, scratch: Scratch | None) -> RowSums:
+def _sums(problem: Problem, workspace: Workspace) -> RowSums:
     """By Triton where it can be asked, else by torch."""
     spans, dtype = problem.open.spans, problem.query.dtype
     if spans is None or problem.bias or problem.key.dtype != dtype or not usable(problem.query):
-        return row_sums(problem, scratch)
+        return row_sums(problem, workspace)
     return triton_row_sums(
         problem.query,
         problem.key,
@@ -167,8 +165,8 @@ class _Matching:
         root = self.call.output.shape[-1] ** 0.5
         return Match(
             compared=self.call.queries,
-            difference=gap.nan_to_num(nan=torch.inf).amax(dim=-1).double() / root,
-            rounding=ratio.amax(dim=-1).double(),
+            difference=exact(gap.nan_to_num(nan=torch.inf).amax(dim=-1)) / root,
+            rounding=exact(ratio.amax(dim=-1)),
             noticed=noticed,
             noticeable=noticeable,
             verified=verified & (not self.call.unexplained),

@@ -12,8 +12,9 @@ from torch import Tensor
 
 from attnscope.masks import PENALTY
 from attnscope.measure.openness import CLOSED
-from attnscope.measure.row_block import Block, block_of
+from attnscope.measure.row_block import Block
 from attnscope.measure.row_parts import NEAR, Problem, RowSums
+from attnscope.measure.workspace import Workspace
 
 _BLOCK_BYTES = 8 * 2**20
 """Size of one block of scores; two live at a time. Larger ones leave the cache and are slower."""
@@ -21,31 +22,17 @@ _ROWS = 128
 """Rows of a block where there is room: fewer waste calls, more waste closed cells."""
 
 
-class Scratch:
-    """Room for the blocks of one call after the other; fresh memory takes time to come by."""
-
-    def __init__(self) -> None:
-        self._room = torch.empty(0)
-
-    def two(self, size: int, like: Tensor) -> tuple[Tensor, Tensor]:
-        """Two tensors of so many numbers, of the dtype and on the device of another."""
-        known = self._room.dtype == like.dtype and self._room.device == like.device
-        if not known or len(self._room) < 2 * size:
-            self._room = like.new_empty(2 * size)
-        return self._room[:size], self._room[size : 2 * size]
-
-
-def row_sums(problem: Problem, scratch: Scratch | None = None) -> RowSums:
+def row_sums(problem: Problem, workspace: Workspace | None = None) -> RowSums:
     """The sums of every row, on the device of the call; float32, float64 for a float64 call."""
+    workspace = workspace or Workspace(problem.occurrences.ids)
     sums = _blank(problem)
     kv_heads, keys = problem.key.shape[:2]
     most = _BLOCK_BYTES // sums.lse.element_size()
     rows = max(1, min(_ROWS, most // (problem.group * keys)))
     step = min(kv_heads, max(1, most // (problem.group * keys * rows)))
-    room = (scratch or Scratch()).two(step * problem.group * rows * keys, sums.lse)
+    room = workspace.scratch.two(step * problem.group * rows * keys, sums.lse)
     parts = [_Part(problem, sums, slice(at, at + step)) for at in range(0, kv_heads, step)]
-    for start in range(0, problem.query.shape[1], rows):
-        block = block_of(problem, start, min(start + rows, problem.query.shape[1]))
+    for block in workspace.blocks(problem, rows):
         for part in parts:
             part.add(block, room)
     return sums

@@ -27,6 +27,7 @@ from attnscope.masks import PENALTY, Mask
 from attnscope.measure.focus import tally
 from attnscope.measure.rounding import ROUNDING_FACTOR
 from attnscope.measure.stream_focus import focus_of
+from attnscope.measure.workspace import Workspace
 from attnscope.records import AttentionCall
 from attnscope.shrink import build
 from tests.tiny import TINY
@@ -73,7 +74,7 @@ def distances(call: AttentionCall) -> Tensor:
 
 def streamed(call: AttentionCall) -> Tensor:
     """Each head's largest difference along one direction, as a share of its limit."""
-    return focus_of(call, torch.zeros(call.keys, dtype=torch.long)).match.rounding
+    return focus_of(call, Workspace(torch.zeros(call.keys, dtype=torch.long))).match.rounding
 
 
 def widened(call: AttentionCall, first: int) -> AttentionCall:
