@@ -63,9 +63,8 @@ class HeadsTally:
         else:
             self._focus[place] = found
         self._note_received(call.layer, found.received.mean(dim=0).cpu())
-        found.received = found.received.new_empty(
-            call.heads, 0
-        )  # one row a head is too much to keep
+        # one row a head would be too much to keep
+        found.received = found.received.new_empty(call.heads, 0)
         for layer, head in self._asked:
             if layer == call.layer and 0 <= head < call.heads:
                 self._zoom(layer, head).add(call, start)

@@ -158,8 +158,20 @@ def memory_of_traces(rows: Sequence[Row]) -> str:
     return _table(head, lines) + "\n" + _made(rows)
 
 
+def long_text(rows: Sequence[Row]) -> str:
+    """One line a length."""
+    lines = [
+        [f"{one['of']['tokens']:,}", spread(one["numbers"]["run"], 1),
+         spread(ratios(one["numbers"])), spread(one["numbers"]["grown"], 0)]
+        for one in rows
+    ]  # fmt: skip
+    head = ["tokens", "seconds", "plain forwards", "MB on top of a forward pass"]
+    return _table(head, lines) + "\n" + _made(rows)
+
+
 BLOCKS: dict[str, Callable[[Sequence[Row]], str]] = {
     "capture": capture,
+    "long_text": long_text,
     "startup": startup,
     "verify_cost": verify_cost,
     "census_time": census_time,

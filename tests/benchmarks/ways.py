@@ -206,9 +206,13 @@ def trace(tokens: int, backend: str) -> tuple[Run, Run]:
 
 def load(tokens: int, backend: str) -> LoadedModel:
     """The model as attnscope holds it."""
-    model = gpt2(tokens, backend)
+    return held(gpt2(tokens, backend), "gpt2-small")
+
+
+def held(model: Any, name: str) -> LoadedModel:
+    """A model without a tokenizer, as attnscope holds it."""
     return LoadedModel(
-        model=model, tokenizer=None, tokenizer_problem="", info=describe(model, "gpt2-small"),
+        model=model, tokenizer=None, tokenizer_problem="", info=describe(model, name),
         default_prompt="", unused_weights=(),
     )  # fmt: skip
 
