@@ -36,7 +36,7 @@ def focus_of(call: AttentionCall, workspace: Workspace) -> CallFocus:
 
     Calls whose scores only the reference understands are left to it.
     """
-    if call.query is None or call.key is None or call.score_mod is not None:
+    if call.query is None or call.key is None or call.score_mod is not None or _uneven(call):
         return tally(call, workspace.occurrences.ids).counted()
     problem = _problem(call, call.query[0], call.key[0], workspace)
     sums = _sums(problem, workspace)
@@ -52,6 +52,11 @@ def focus_of(call: AttentionCall, workspace: Workspace) -> CallFocus:
         future=exact((sums.future * taken).amax(dim=-1)),
         received=sums.received.float(),
     )
+
+
+def _uneven(call: AttentionCall) -> bool:
+    """True where keys and values are grouped differently, which no kernel of today does."""
+    return call.key is not None and call.key.shape[1] != call.value.shape[1]
 
 
 def _problem(call: AttentionCall, query: Tensor, key: Tensor, workspace: Workspace) -> Problem:
