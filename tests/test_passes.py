@@ -40,6 +40,22 @@ def test_the_same_heads_as_a_trace(name: str, backend: str) -> None:
     assert torch.allclose(found.received.sum(dim=-1), torch.tensor(24.0)) or name == "gpt_oss"
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("backend", ["sdpa", "eager"])
+def test_no_head_of_a_causal_model_looks_ahead(backend: str, dtype: torch.dtype) -> None:
+    loaded = in_memory(tiny("llama", backend).to(dtype))
+    found = heads_of(loaded, some(loaded, 30))
+    assert {(head.future_weight, head.verified) for head in found.focus} == {(0.0, True)}
+
+
+def test_a_model_whose_kernel_is_handed_no_mask() -> None:
+    loaded = in_memory(tiny("gpt2", "sdpa"))
+    for block in loaded.model.transformer.h:
+        block.attn.is_causal = False
+    found = heads_of(loaded, some(loaded, 30))
+    assert all(head.future_weight > 0.01 and head.verified for head in found.focus)
+
+
 def test_the_model_does_not_notice() -> None:
     loaded = in_memory(tiny("gpt2", "sdpa"))
     ids = some(loaded, 40).ids

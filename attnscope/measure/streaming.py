@@ -19,7 +19,7 @@ from attnscope.measure.workspace import Workspace
 _BLOCK_BYTES = 8 * 2**20
 """Size of one block of scores; two live at a time. Larger ones leave the cache and are slower."""
 _ROWS = 128
-"""Rows of a block where there is room: fewer waste calls, more waste closed cells."""
+"""Rows of a block where there is room: fewer cost more calls, more compute more closed cells."""
 
 
 def row_sums(problem: Problem, workspace: Workspace | None = None) -> RowSums:

@@ -10,7 +10,7 @@ from typing import Any
 
 from attnscope.records import HeadFocus, Heads, HeadView
 from attnscope.render.token_table import mean_received, token_shares
-from attnscope.render.trace_json import finite
+from attnscope.render.trace_json import finite, view_json
 
 SCHEMA = 1
 COLUMNS = tuple(one.name for one in fields(HeadFocus))
@@ -73,16 +73,8 @@ def _layers(heads: Heads) -> list[dict[str, Any]]:
 
 
 def _view(view: HeadView) -> dict[str, Any]:
-    return {
-        "layer": view.layer,
-        "head": view.head,
-        "reason": view.reason,
-        "verified": view.verified,
-        "pool": view.pool,
-        "origin": list(view.origin),
-        "weights": finite(view.weights.tolist()),
-        "future": view.future.nonzero().tolist(),
-    }
+    places = {"origin": list(view.origin), "future": view.future.nonzero().tolist()}
+    return view_json(view) | places
 
 
 if __name__ == "__main__":

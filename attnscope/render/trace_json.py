@@ -31,8 +31,8 @@ def trace_json(trace: Trace) -> dict[str, Any]:
         "tokens": tokens_json(trace.tokens),
         "masks": [mask_json(mask) for mask in trace.masks],
         "focus": [finite(asdict(each)) for each in trace.focus],
-        "head": _head(trace.view) if trace.view else None,
-        "heads": [_head(view) for view in trace.views],
+        "head": view_json(trace.view) if trace.view else None,
+        "heads": [view_json(view) for view in trace.views],
         "trace": _hand(trace.hand) if trace.hand else None,
         "vectors": _vectors(trace.vectors) if trace.vectors else None,
         "proof": finite(asdict(trace.proof)),
@@ -61,7 +61,8 @@ def mask_json(mask: MaskMap) -> dict[str, Any]:
     }
 
 
-def _head(view: HeadView) -> dict[str, Any]:
+def view_json(view: HeadView) -> dict[str, Any]:
+    """One head's weights, row by row."""
     return {
         "layer": view.layer,
         "head": view.head,
